@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dmemfs: an in-process filesystem in memory, for many threads, under a hard quota.
+ *
+ * A workspace (`mfs`) holds a tree of directories and files inside one process. Threads need no
+ * registration and no set-up: any thread may call any function on any workspace or handle at any
+ * time, except where a comment says otherwise.
+ *
+ * Conventions
+ *
+ *   Results     A function returns 0, a count (>= 0), or a negative `MFS_E...` code. When a code
+ *               comes back, nothing has changed. mfs_strerror() explains a code;
+ *               mfs_last_error() tells what this thread's last failure was about.
+ *   Paths       Absolute, separated by '/'; '\' reads as '/'. A path without a leading separator,
+ *               and "", start at the root. Empty components and "." are dropped, ".." takes back
+ *               the component before it, as text; to climb above the root is MFS_EINVAL. Names
+ *               are bytes: 1 to MFS_NAME_MAX of them, anything but NUL, '/' and '\', compared
+ *               exactly. A path is at most MFS_PATH_MAX bytes long. There are no links.
+ *   Sizes       Bytes. Offsets and sizes are signed 64-bit numbers, never negative.
+ *   Timeouts    Milliseconds on the monotonic clock, MFS_NO_WAIT, or MFS_WAIT_FOREVER. A zeroed
+ *               field means its default, so "do not wait" has a name of its own.
+ *   NULL        A NULL argument that is not said to be allowed gives MFS_EINVAL.
+ *
+ * Locking of files
+ *
+ *   Every file has a fair reader-writer lock. A handle takes it when it is opened and keeps it
+ *   until it is closed: shared for mode "rb", exclusive for the other modes. While a handle holds
+ *   it, remove and rename of the file answer MFS_EBUSY at once. A handle opened with MFS_O_SHARED
+ *   takes the lock for the length of each call instead, as POSIX descriptors seem to: such
+ *   handles never stand in the way of remove and rename, and a file that is removed under them
+ *   lives on, charged, until the last of them is closed.
+ *
+ * Fork
+ *
+ *   After fork() the child has its own copy of every workspace and of every open handle, in a
+ *   consistent state, whatever other threads were doing: calls that were under way in other
+ *   threads either happened completely before the fork or have no effect in the child. Handles
+ *   stay open in the child and keep their file locks until the child closes them.
+ */
+#ifndef DMEMFS_DMEMFS_H
+#define DMEMFS_DMEMFS_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#if defined(__GNUC__)
+#define MFS_API __attribute__((visibility("default")))
+#else
+#define MFS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MFS_VERSION_MAJOR 0
+#define MFS_VERSION_MINOR 1
+#define MFS_VERSION_PATCH 0
+
+/** The longest name of a file or directory, in bytes, without the terminating NUL. */
+#define MFS_NAME_MAX 255
+/** The longest path, in bytes, without the terminating NUL. */
+#define MFS_PATH_MAX 65535
+
+/** A timeout that never runs out. */
+#define MFS_WAIT_FOREVER INT64_C(-1)
+/** A timeout that tries once and does not wait: MFS_EBUSY instead of MFS_ETIMEDOUT. */
+#define MFS_NO_WAIT INT64_C(-2)
+
+/*
+ * Errors
+ */
+
+/**
+ * Every error: name, value, message. The value is -errno where an errno says the same. The one
+ * list from which the enum, mfs_error_name() and mfs_strerror() are made.
+ */
+#define MFS_ERROR_MAP(X)                                                                           \
+	X(MFS_EINVAL, -EINVAL, "invalid argument")                                                     \
+	X(MFS_ENOENT, -ENOENT, "no such file or directory")                                            \
+	X(MFS_EEXIST, -EEXIST, "file or directory exists")                                             \
+	X(MFS_EISDIR, -EISDIR, "is a directory")                                                       \
+	X(MFS_ENOTDIR, -ENOTDIR, "not a directory")                                                    \
+	X(MFS_ENOTEMPTY, -ENOTEMPTY, "directory not empty")                                            \
+	X(MFS_ENAMETOOLONG, -ENAMETOOLONG, "path or name too long")                                    \
+	X(MFS_EBUSY, -EBUSY, "in use by an open handle")                                               \
+	X(MFS_ETIMEDOUT, -ETIMEDOUT, "timed out waiting for a file's lock")                            \
+	X(MFS_EBADF, -EBADF, "handle is closed, or not open for this")                                 \
+	X(MFS_ENOTSUP, -ENOTSUP, "not supported")                                                      \
+	X(MFS_EFBIG, -EFBIG, "file would grow past the largest offset")                                \
+	X(MFS_EMFILE, -EMFILE, "too many open handles")                                                \
+	X(MFS_ENOMEM, -ENOMEM, "out of memory")                                                        \
+	X(MFS_EQUOTA, -EDQUOT, "quota exceeded")                                                       \
+	X(MFS_ENODES, -ENOSPC, "limit of files and directories reached")                               \
+	X(MFS_EMEMGUARD, -1000, "refused by the memory guard")
+
+enum {
+#define MFS_ERROR_ENUM(name, value, message) name = (value),
+	MFS_ERROR_MAP(MFS_ERROR_ENUM)
+#undef MFS_ERROR_ENUM
+};
+
+/**
+ * The message for a code.
+ *
+ * Returns a constant string, never NULL: "success" for 0 and positive numbers, "unknown error" for
+ * a negative number that is no MFS_E code.
+ */
+MFS_API const char *mfs_strerror(int code);
+
+/** The name of a code, such as "MFS_ENOENT". Returns a constant string, "0" or "unknown". */
+MFS_API const char *mfs_error_name(int code);
+
+/**
+ * This thread's last failure in full, with path or numbers: "open of /a/b: no such file or
+ * directory". Successful calls do not change it; mfs_exists() and its like never do. Paths longer
+ * than about 200 bytes are shortened in the middle.
+ *
+ * Valid until: the thread's next failing call, or its next mfs_last_error().
+ * Returns the message, "" when nothing has failed yet. Never NULL.
+ */
+MFS_API const char *mfs_last_error(void);
+
+/** True of MFS_EQUOTA and MFS_ENODES: a limit of the workspace refused the call. */
+MFS_API bool mfs_is_quota_error(int code);
+
+/** The library's version, "major.minor.patch". */
+MFS_API const char *mfs_version(void);
+
+/*
+ * Workspaces
+ */
+
+/** A workspace. Opaque. */
+typedef struct mfs mfs;
+
+/**
+ * An open file. Opaque; not a pointer to be followed. A handle that was closed is recognised: calls
+ * on it give MFS_EBADF, also after other files were opened.
+ */
+typedef struct mfs_file mfs_file;
+
+/** How a file may be written; see mfs_options.default_storage. */
+enum {
+	MFS_STORAGE_AUTO = 0,          /**< sequential until a write that is not at the end */
+	MFS_STORAGE_SEQUENTIAL = 1,    /**< a write that is not at the end is MFS_ENOTSUP */
+	MFS_STORAGE_RANDOM_ACCESS = 2, /**< writes anywhere */
+};
+
+/** When the memory guard looks; see mfs_options.memory_guard. */
+enum {
+	MFS_GUARD_NONE = 0,
+	MFS_GUARD_INIT = 1,      /**< not in this version: mfs_new() gives MFS_ENOTSUP */
+	MFS_GUARD_PER_WRITE = 2, /**< not in this version: mfs_new() gives MFS_ENOTSUP */
+};
+
+/** What the memory guard does; see mfs_options.memory_guard_action. */
+enum {
+	MFS_GUARD_WARN = 0,
+	MFS_GUARD_FAIL = 1,
+};
+
+/**
+ * Options of a workspace. A zeroed field means its default, so `mfs_options o = {0}` and NULL are
+ * the same. Later versions add fields at the end only, and only look at them when struct_size says
+ * that they are there: set it to sizeof(mfs_options). 0 stands for the fields of version 0.1.
+ */
+typedef struct mfs_options {
+	size_t struct_size;
+	/** Bytes that files may hold, overhead included. Default 256 MiB. At most INT64_MAX. */
+	uint64_t max_quota;
+	/** Files and directories that may exist, the root not counted. Default: no limit. */
+	uint64_t max_nodes;
+	/** MFS_STORAGE_...; how new files may be written. Default MFS_STORAGE_AUTO. */
+	int default_storage;
+	/** MFS_GUARD_...: default MFS_GUARD_NONE, the only one in this version. */
+	int memory_guard;
+	/** MFS_GUARD_WARN (default) or MFS_GUARD_FAIL. */
+	int memory_guard_action;
+	int reserved;
+	/** Milliseconds between two samples of the guard. Default 1000. */
+	int64_t memory_guard_interval;
+	/**
+	 * Size in bytes up to which a file of MFS_STORAGE_AUTO may become one of random access; past
+	 * it, a write that is not at the end is MFS_ENOTSUP. Default 512 MiB.
+	 */
+	uint64_t promotion_hard_limit;
+	/**
+	 * Bytes charged for each chunk besides its memory. Default 64, what a chunk's bookkeeping
+	 * takes. -1: nothing is charged.
+	 */
+	int64_t chunk_overhead;
+	/** How long open waits for a file's lock. Milliseconds, default 30000. */
+	int64_t default_lock_timeout;
+	/**
+	 * Called with warnings, with no lock held, from the thread that met the cause. Default: a line
+	 * on standard error, once for each kind.
+	 */
+	void (*on_warning)(void *user, const char *message);
+	/** Passed to on_warning. */
+	void *user;
+} mfs_options;
+
+/**
+ * Make an empty workspace.
+ *
+ * `options` may be NULL. Takes a few microseconds; the process's first workspace also starts the
+ * thread that frees removed nodes ("mfs-reclaim", all signals blocked).
+ *
+ * Errors: MFS_EINVAL (a field out of range), MFS_ENOTSUP (a memory guard), MFS_ENOMEM.
+ * Returns 0 and the workspace in *out, to be freed with mfs_free().
+ */
+MFS_API int mfs_new(const mfs_options *options, mfs **out);
+
+/**
+ * Free a workspace and all that is in it. NULL is allowed.
+ *
+ * Thread safety: no other call on the workspace may be under way or follow. Handles are noticed,
+ * calls under way are not.
+ * Blocks for a grace period (microseconds, or tens of milliseconds while other workspaces are busy)
+ * when it was the last one, whose reclaimer thread ends with it.
+ *
+ * Errors: MFS_EBUSY (handles are open; the workspace stays as it is).
+ * Returns 0.
+ */
+MFS_API int mfs_free(mfs *fs);
+
+/** What a workspace holds; see mfs_stats(). */
+typedef struct mfs_usage {
+	uint64_t used_bytes;     /**< charged now; never more than quota_bytes */
+	uint64_t quota_bytes;    /**< the limit */
+	uint64_t free_bytes;     /**< quota_bytes - used_bytes */
+	uint64_t peak_bytes;     /**< the most that was ever charged at once */
+	uint64_t files;          /**< files in the tree */
+	uint64_t directories;    /**< directories in the tree, the root not counted */
+	uint64_t max_nodes;      /**< limit of files + directories, 0: none */
+	uint64_t chunks;         /**< pieces of memory that hold file data */
+	uint64_t chunk_overhead; /**< bytes charged for each chunk besides its memory */
+	uint64_t open_handles;   /**< handles not closed yet */
+	uint64_t retired_bytes;  /**< whole process: removed nodes that wait for readers */
+	uint64_t reserved[5];
+} mfs_usage;
+
+/**
+ * Count what the workspace holds.
+ *
+ * Each figure is right at some instant during the call; while others write, the figures need not
+ * belong to one instant. Takes no lock. About 100 ns.
+ *
+ * Returns 0 and the figures in *out.
+ */
+MFS_API int mfs_stats(mfs *fs, mfs_usage *out);
+
+/*
+ * Opening files
+ */
+
+/** Flags for mfs_open_options.flags. */
+enum {
+	/** Take the file's lock for each call instead of from open to close; see the top. */
+	MFS_O_SHARED = 1u << 0,
+};
+
+/** Options of mfs_open_ex(). A zeroed field means its default; struct_size as in mfs_options. */
+typedef struct mfs_open_options {
+	size_t struct_size;
+	/**
+	 * Bytes that the file has at least once it is open: a shorter one is extended with zeros, so
+	 * that writes within them cannot fail for want of room. Needs a mode that writes.
+	 */
+	int64_t preallocate;
+	/**
+	 * How long to wait for the file's lock; for MFS_O_SHARED, in each call. Milliseconds; default:
+	 * the workspace's default_lock_timeout.
+	 */
+	int64_t lock_timeout;
+	/** MFS_O_... */
+	unsigned flags;
+	unsigned reserved;
+} mfs_open_options;
+
+/**
+ * Open a file.
+ *
+ * | mode  | reads | writes | the file must | what happens                               |
+ * |-------|-------|--------|---------------|--------------------------------------------|
+ * | "rb"  | yes   | no     | exist         |                                            |
+ * | "wb"  | no    | yes    |               | made, or emptied once the lock is held     |
+ * | "ab"  | no    | yes    |               | made if missing; each write goes to the end |
+ * | "r+b" | yes   | yes    | exist         |                                            |
+ * | "xb"  | no    | yes    | not exist     | made                                       |
+ *
+ * The parent directory must exist. Waits for the file's lock in the order of arrival; a thread that
+ * already reads the file and opens it again for reading gets in past a waiting writer after some
+ * milliseconds, so that it cannot lock itself out. If the file is removed or replaced while
+ * waiting, the path is looked up again.
+ *
+ * Errors: MFS_EINVAL (path, mode), MFS_ENAMETOOLONG, MFS_ENOENT (no file, no parent), MFS_ENOTDIR
+ * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb"), MFS_EBUSY (MFS_NO_WAIT), MFS_ETIMEDOUT,
+ * MFS_ENODES, MFS_EQUOTA (preallocate), MFS_EMFILE, MFS_ENOMEM. An "wb" that fails has not emptied
+ * the file.
+ * Returns 0 and the handle in *out, to be closed with mfs_close(), by any thread.
+ */
+MFS_API int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out);
+
+/** mfs_open() with options, which may be NULL. */
+MFS_API int mfs_open_ex(mfs *fs, const char *path, const char *mode,
+						const mfs_open_options *options, mfs_file **out);
+
+/*
+ * Handles
+ *
+ * Any number of threads may use one handle. Calls that use the cursor (read, write, readv, writev,
+ * seek, truncate) exclude each other on one handle; mfs_pread() calls run side by side. Every call
+ * gives MFS_EBADF for a handle that is closed or NULL; calls on an MFS_O_SHARED handle also give
+ * MFS_EBUSY or MFS_ETIMEDOUT when the file's lock was not to be had in time.
+ */
+
+/**
+ * Read up to `size` bytes at the cursor and move it.
+ *
+ * Errors: MFS_EBADF (also: not open for reading), MFS_EINVAL.
+ * Returns the bytes read, less than `size` only at the end of the file, 0 there.
+ */
+MFS_API int64_t mfs_read(mfs_file *file, void *buffer, size_t size);
+
+/** Read up to `size` bytes at `offset`, which may lie past the end; the cursor stays. */
+MFS_API int64_t mfs_pread(mfs_file *file, void *buffer, size_t size, int64_t offset);
+
+/** mfs_read() into several buffers, filled in order, as one call. `count` is at most 1024. */
+MFS_API int64_t mfs_readv(mfs_file *file, const struct iovec *vector, int count);
+
+/**
+ * Write `size` bytes at the cursor (mode "ab": at the end) and move it behind them.
+ *
+ * All or nothing. A gap between the end of the file and the cursor is filled with zeros. Memory is
+ * taken ahead for further appends while the quota has room, and given back at close.
+ *
+ * Errors: MFS_EBADF (also: not open for writing), MFS_EQUOTA, MFS_ENOMEM, MFS_EFBIG, MFS_ENOTSUP (a
+ * sequential file, not at the end), MFS_EINVAL.
+ * Returns `size`.
+ */
+MFS_API int64_t mfs_write(mfs_file *file, const void *buffer, size_t size);
+
+/** Write `size` bytes at `offset` (mode "ab": at the end all the same); the cursor stays. */
+MFS_API int64_t mfs_pwrite(mfs_file *file, const void *buffer, size_t size, int64_t offset);
+
+/** mfs_write() from several buffers, in order, as one call: all of them or none. At most 1024. */
+MFS_API int64_t mfs_writev(mfs_file *file, const struct iovec *vector, int count);
+
+/**
+ * Move the cursor: from the start (SEEK_SET), from where it is (SEEK_CUR), or back from the end
+ * (SEEK_END with offset <= 0). Past the end is allowed for the first two.
+ *
+ * Errors: MFS_EBADF, MFS_EINVAL (a negative or too large target, a positive offset from the end).
+ * Returns the new position.
+ */
+MFS_API int64_t mfs_seek(mfs_file *file, int64_t offset, int whence);
+
+/** Returns the cursor's position. */
+MFS_API int64_t mfs_tell(mfs_file *file);
+
+/**
+ * Make the file `size` bytes long: shorter, giving memory and quota back, or longer, with zeros. A
+ * cursor beyond a shorter file's end moves to it.
+ *
+ * Errors: MFS_EBADF (also: not open for writing), MFS_EINVAL, MFS_EQUOTA, MFS_ENOMEM.
+ * Returns 0.
+ */
+MFS_API int mfs_truncate(mfs_file *file, int64_t size);
+
+/** Does nothing, as every write is visible at once. Returns 0, or MFS_EBADF. */
+MFS_API int mfs_flush(mfs_file *file);
+
+/**
+ * Close a handle, by any thread; NULL is allowed. Waits for calls of other threads on it. Gives
+ * back the file's lock and, when it could write, the memory that the file does not use. Cannot fail
+ * for a handle that is open.
+ *
+ * Errors: MFS_EBADF (closed before).
+ * Returns 0.
+ */
+MFS_API int mfs_close(mfs_file *file);
+
+/** Returns 1 when the handle may read, 0 when not, or MFS_EBADF. */
+MFS_API int mfs_readable(mfs_file *file);
+/** Returns 1 when the handle may write, 0 when not, or MFS_EBADF. */
+MFS_API int mfs_writable(mfs_file *file);
+/** Returns 1 (every file can be sought in), or MFS_EBADF. */
+MFS_API int mfs_seekable(mfs_file *file);
+
+/*
+ * The tree
+ */
+
+/** Flag for mfs_mkdir(): a directory that exists already is success. */
+enum { MFS_EXIST_OK = 1u << 0 };
+
+/** Flag for mfs_rename(). */
+enum {
+	/** Replace a file at the destination, atomically: no reader finds neither or both. */
+	MFS_RENAME_REPLACE = 1u << 0,
+};
+
+/** What a path names; see mfs_stat(). */
+typedef struct mfs_info {
+	int64_t size;        /**< bytes; 0 for a directory */
+	int64_t created_at;  /**< nanoseconds since 1970-01-01 UTC, to the clock tick (1 to 4 ms) */
+	int64_t modified_at; /**< last change of the data, or of a directory's names; likewise */
+	uint64_t generation; /**< changes of the data so far; 0 for a directory */
+	bool is_dir;
+} mfs_info;
+
+/**
+ * Make a directory, with the parents that are missing: all of them, visible at once, or none.
+ *
+ * `flags`: 0 or MFS_EXIST_OK.
+ * Errors: MFS_EEXIST, MFS_ENOTDIR (a parent is a file), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENODES,
+ * MFS_ENOMEM.
+ * Returns 0.
+ */
+MFS_API int mfs_mkdir(mfs *fs, const char *path, unsigned flags);
+
+/**
+ * Remove a file or an empty directory.
+ *
+ * The quota is given back when the call returns, for a file that has MFS_O_SHARED handles when the
+ * last of them is closed. Does not wait for anything but the directory's other writers.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_ENOTEMPTY, MFS_EBUSY (a handle holds the file), MFS_EINVAL
+ * (path, root), MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns 0.
+ */
+MFS_API int mfs_remove(mfs *fs, const char *path);
+
+/**
+ * Give a file another name, in the same directory or in another one, whose parent must exist.
+ *
+ * Atomic: whoever looks sees the file under one of the two names, never under both or neither.
+ * `flags`: 0, or MFS_RENAME_REPLACE to replace a file at `to`. `from` and `to` naming the same
+ * file: MFS_EEXIST without the flag, nothing to do with it.
+ *
+ * Errors: MFS_ENOENT (no `from`, no parent of `to`), MFS_EEXIST (`to` exists, no flag), MFS_EISDIR
+ * (`to` is a directory), MFS_ENOTDIR, MFS_EBUSY (a handle holds either file), MFS_ENOTSUP (`from`
+ * is a directory: not in this version), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ */
+MFS_API int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags);
+
+/**
+ * The names in a directory, sorted bytewise, as they were at one instant during the call.
+ *
+ * Takes no lock unless the directory changes all the time. Linear in the names, plus the sort.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns the number of names, and in *names a NULL-terminated array of strings, one block of
+ * memory to be freed with mfs_names_free().
+ */
+MFS_API int64_t mfs_listdir(mfs *fs, const char *path, char ***names);
+
+/** Free what mfs_listdir() gave. NULL is allowed. */
+MFS_API void mfs_names_free(char **names);
+
+/** True if the path names a file or a directory; false also for a bad path. Takes no lock. */
+MFS_API bool mfs_exists(mfs *fs, const char *path);
+/** True if the path names a directory; false also for a bad path. Takes no lock. */
+MFS_API bool mfs_is_dir(mfs *fs, const char *path);
+/** True if the path names a file; false also for a bad path. Takes no lock. */
+MFS_API bool mfs_is_file(mfs *fs, const char *path);
+
+/**
+ * Size, times and generation of a file or directory, as of one instant. Takes no lock and writes no
+ * memory that other threads use.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG.
+ * Returns 0 and the figures in *out.
+ */
+MFS_API int mfs_stat(mfs *fs, const char *path, mfs_info *out);
+
+/** Returns a file's size in bytes; MFS_EISDIR for a directory; errors as mfs_stat(). */
+MFS_API int64_t mfs_get_size(mfs *fs, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks of this file, innermost last: the mutex of a stripe of waiting threads, then a lock's
+ * queue_lock. Nothing else is taken under either, and neither is held while sleeping.
+ */
+#include "base/fair_rwlock.h"
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/futex.h"
+#include "base/stripe.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+/* L3: how long a reader waits before it passes a writer, at first and at most. */
+#define PASS_AFTER_NS (10 * MFS__NS_PER_MS)
+#define PASS_DOUBLINGS 7
+
+/* A hand-over takes less than this many looks when the owner is about to leave. */
+#define SPINS 100
+
+/* Every waiting thread, so that a forked child can clear the queues of threads it does not have. */
+static struct waiting {
+	_Alignas(2 * MFS__CACHE_LINE) pthread_mutex_t mutex;
+	struct mfs__rwlock_waiter *first; /* under mutex */
+} waiting[MFS__STRIPES] = {[0 ... MFS__STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
+
+static void queue_lock(struct mfs__rwlock *lock)
+{
+	uint32_t free = 0;
+
+	/* pairs with queue_unlock */
+	if (atomic_compare_exchange_strong_explicit(&lock->queue_lock, &free, 1, memory_order_acquire,
+	                                            memory_order_relaxed))
+		return;
+	/* pairs with queue_unlock */
+	while (atomic_exchange_explicit(&lock->queue_lock, 2, memory_order_acquire))
+		(void)mfs__futex_wait(&lock->queue_lock, 2, MFS__NEVER);
+}
+
+static void queue_unlock(struct mfs__rwlock *lock)
+{
+	/* pairs with queue_lock */
+	if (atomic_exchange_explicit(&lock->queue_lock, 0, memory_order_release) == 2)
+		mfs__futex_wake(&lock->queue_lock, 1);
+}
+
+/* Under queue_lock: hand the lock to the head of the queue, as far as it goes. */
+static void grant(struct mfs__rwlock *lock)
+{
+	struct mfs__rwlock_waiter *waiter;
+
+	while ((waiter = lock->head)) {
+		uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+		uint32_t wanted;
+		do {
+			if (state & MFS__RWLOCK_WRITER)
+				return;
+			if (waiter->writer && (state & MFS__RWLOCK_READERS))
+				return;
+			wanted = waiter->writer ? state | MFS__RWLOCK_WRITER : state + 1;
+			if (!waiter->next)
+				wanted &= ~MFS__RWLOCK_QUEUED;
+			/* pairs with mfs__rwlock_unlock_read, mfs__rwlock_unlock_write: what the last owner
+			 * did is passed on to the waiter through `granted` */
+		} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, wanted,
+		                                                memory_order_acquire,
+		                                                memory_order_relaxed));
+		lock->head = waiter->next;
+		if (!lock->head)
+			lock->tail = NULL;
+		/* The waiter may be gone as soon as it sees this; waking a word that is no more is
+		 * harmless. */
+		_Atomic uint32_t *granted = &waiter->granted;
+		/* pairs with is_granted */
+		atomic_store_explicit(granted, 1, memory_order_release);
+		mfs__futex_wake(granted, 1);
+	}
+}
+
+static bool is_granted(struct mfs__rwlock_waiter *waiter)
+{
+	/* pairs with grant */
+	return atomic_load_explicit(&waiter->granted, memory_order_acquire) != 0;
+}
+
+/* Under queue_lock: take a waiter that was not granted out of the queue. */
+static void leave_queue(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *waiter)
+{
+	struct mfs__rwlock_waiter *previous = NULL;
+	struct mfs__rwlock_waiter **link = &lock->head;
+
+	while (*link != waiter) {
+		previous = *link;
+		link = &previous->next;
+	}
+	*link = waiter->next;
+	if (lock->tail == waiter)
+		lock->tail = previous;
+	if (!lock->head)
+		atomic_fetch_and_explicit(&lock->state, ~MFS__RWLOCK_QUEUED, memory_order_relaxed);
+}
+
+/* Under queue_lock: the first writer that waits ahead of a reader, or NULL. */
+static struct mfs__rwlock_waiter *writer_ahead(struct mfs__rwlock *lock,
+                                               struct mfs__rwlock_waiter *reader)
+{
+	for (struct mfs__rwlock_waiter *waiter = lock->head; waiter != reader; waiter = waiter->next)
+		if (waiter->writer)
+			return waiter;
+	return NULL;
+}
+
+/*
+ * Under queue_lock, L3: let a queued reader in past a waiting writer, if readers are inside.
+ * Otherwise the writer is about to get in, or a writer is inside, and waiting on is right.
+ */
+static bool pass_writer(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *reader)
+{
+	uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+
+	do {
+		if ((state & MFS__RWLOCK_WRITER) || !(state & MFS__RWLOCK_READERS))
+			return false;
+		/* pairs with mfs__rwlock_unlock_write */
+	} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
+	                                                memory_order_acquire, memory_order_relaxed));
+	struct mfs__rwlock_waiter *writer = writer_ahead(lock, reader);
+	if (writer)
+		writer->passed++;
+	leave_queue(lock, reader);
+	return true;
+}
+
+/*
+ * A waiting thread changes a lock only under the mutex of its stripe, which a fork takes: so the
+ * child never finds a hand-over half done.
+ */
+static void stripe_lock(struct mfs__rwlock_waiter *waiter)
+{
+	pthread_mutex_lock(&waiting[waiter->stripe].mutex);
+	queue_lock(waiter->lock);
+}
+
+static void stripe_unlock(struct mfs__rwlock_waiter *waiter)
+{
+	queue_unlock(waiter->lock);
+	pthread_mutex_unlock(&waiting[waiter->stripe].mutex);
+}
+
+/* How long a reader has to wait before it may pass the writer ahead of it. */
+static int64_t patience(struct mfs__rwlock_waiter *reader)
+{
+	uint32_t passed = 0;
+
+	stripe_lock(reader);
+	if (!is_granted(reader)) {
+		struct mfs__rwlock_waiter *writer = writer_ahead(reader->lock, reader);
+		if (writer)
+			passed = writer->passed;
+	}
+	stripe_unlock(reader);
+	return PASS_AFTER_NS << (passed < PASS_DOUBLINGS ? passed : PASS_DOUBLINGS);
+}
+
+/* Under the stripe's mutex. */
+static void list_insert(struct mfs__rwlock_waiter *waiter)
+{
+	struct waiting *stripe = &waiting[waiter->stripe];
+
+	waiter->list_next = stripe->first;
+	waiter->list_link = &stripe->first;
+	if (stripe->first)
+		stripe->first->list_link = &waiter->list_next;
+	stripe->first = waiter;
+}
+
+/* Under the stripe's mutex. */
+static void list_remove(struct mfs__rwlock_waiter *waiter)
+{
+	*waiter->list_link = waiter->list_next;
+	if (waiter->list_next)
+		waiter->list_next->list_link = waiter->list_link;
+}
+
+void mfs__rwlock_wait_done(struct mfs__rwlock_waiter *waiter)
+{
+	pthread_mutex_lock(&waiting[waiter->stripe].mutex);
+	list_remove(waiter);
+	pthread_mutex_unlock(&waiting[waiter->stripe].mutex);
+}
+
+static void join_queue(struct mfs__rwlock_waiter *waiter)
+{
+	struct mfs__rwlock *lock = waiter->lock;
+
+	stripe_lock(waiter);
+	list_insert(waiter);
+	if (lock->tail)
+		lock->tail->next = waiter;
+	else
+		lock->head = waiter;
+	lock->tail = waiter;
+	atomic_fetch_or_explicit(&lock->state, MFS__RWLOCK_QUEUED, memory_order_relaxed);
+	grant(lock); /* the lock may have become free since the caller looked */
+	stripe_unlock(waiter);
+}
+
+/* Time is up. Returns true if the lock was handed over at the last moment all the same. */
+static bool give_up(struct mfs__rwlock_waiter *waiter)
+{
+	stripe_lock(waiter);
+	bool granted = is_granted(waiter);
+	if (!granted) {
+		leave_queue(waiter->lock, waiter);
+		list_remove(waiter);
+		grant(waiter->lock); /* this waiter may have been what held the others up */
+	}
+	stripe_unlock(waiter);
+	return granted;
+}
+
+/* A reader has waited long enough. Returns true if it has the lock now. */
+static bool try_to_pass(struct mfs__rwlock_waiter *waiter)
+{
+	stripe_lock(waiter);
+	bool inside = is_granted(waiter);
+	if (!inside && pass_writer(waiter->lock, waiter)) {
+		inside = true;
+		atomic_store_explicit(&waiter->granted, 1, memory_order_relaxed); /* for a fork to see */
+	}
+	stripe_unlock(waiter);
+	return inside;
+}
+
+bool mfs__rwlock_wait(struct mfs__rwlock *lock, bool writer, int64_t deadline,
+                      struct mfs__rwlock_waiter *waiter)
+{
+	if (deadline == MFS__AT_ONCE)
+		return false;
+	*waiter =
+		(struct mfs__rwlock_waiter){.writer = writer, .lock = lock, .stripe = mfs__stripe()};
+	join_queue(waiter);
+	for (int i = 0; i < SPINS && !is_granted(waiter); i++)
+		mfs__cpu_relax();
+
+	int64_t pass_at = MFS__NEVER;
+	while (!is_granted(waiter)) {
+		if (!writer && pass_at == MFS__NEVER)
+			pass_at = mfs__now() + patience(waiter);
+		if (mfs__futex_wait(&waiter->granted, 0, deadline < pass_at ? deadline : pass_at))
+			continue;
+		int64_t now = mfs__now();
+		if (now >= deadline)
+			return give_up(waiter);
+		if (now >= pass_at) {
+			if (try_to_pass(waiter))
+				return true;
+			pass_at = MFS__NEVER;
+		}
+	}
+	return true;
+}
+
+bool mfs__rwlock_lock_until(struct mfs__rwlock *lock, bool writer, int64_t deadline)
+{
+	struct mfs__rwlock_waiter waiter;
+
+	if (writer ? mfs__rwlock_try_write(lock) : mfs__rwlock_try_read(lock))
+		return true;
+	if (!mfs__rwlock_wait(lock, writer, deadline, &waiter))
+		return false;
+	mfs__rwlock_wait_done(&waiter);
+	return true;
+}
+
+void mfs__rwlock_lock_read(struct mfs__rwlock *lock)
+{
+	(void)mfs__rwlock_lock_until(lock, false, MFS__NEVER);
+}
+
+void mfs__rwlock_lock_write(struct mfs__rwlock *lock)
+{
+	(void)mfs__rwlock_lock_until(lock, true, MFS__NEVER);
+}
+
+void mfs__rwlock_wake(struct mfs__rwlock *lock)
+{
+	queue_lock(lock);
+	grant(lock);
+	queue_unlock(lock);
+}
+
+unsigned mfs__rwlock_waiters(struct mfs__rwlock *lock)
+{
+	unsigned count = 0;
+
+	queue_lock(lock);
+	for (struct mfs__rwlock_waiter *waiter = lock->head; waiter; waiter = waiter->next)
+		count++;
+	queue_unlock(lock);
+	return count;
+}
+
+void mfs__rwlock_settle(struct mfs__rwlock *lock)
+{
+	queue_lock(lock);
+	queue_unlock(lock);
+}
+
+void mfs__rwlock_fork_prepare(void)
+{
+	for (unsigned i = 0; i < MFS__STRIPES; i++)
+		pthread_mutex_lock(&waiting[i].mutex);
+}
+
+void mfs__rwlock_fork_parent(void)
+{
+	for (unsigned i = 0; i < MFS__STRIPES; i++)
+		pthread_mutex_unlock(&waiting[i].mutex);
+}
+
+void mfs__rwlock_fork_child(void)
+{
+	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+		for (struct mfs__rwlock_waiter *waiter = waiting[i].first; waiter;
+		     waiter = waiter->list_next) {
+			struct mfs__rwlock *lock = waiter->lock;
+			uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+			if (is_granted(waiter))
+				state = waiter->writer ? state & ~MFS__RWLOCK_WRITER : state - 1;
+			atomic_store_explicit(&lock->state, state & ~MFS__RWLOCK_QUEUED, memory_order_relaxed);
+			atomic_store_explicit(&lock->queue_lock, 0, memory_order_relaxed);
+			lock->head = NULL;
+			lock->tail = NULL;
+		}
+		waiting[i].first = NULL;
+		pthread_mutex_unlock(&waiting[i].mutex);
+	}
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Each stripe has a stack of retired objects and a count of their bytes. The reclaimer takes all
+ * stacks, waits for a grace period, frees, and naps for a moment, so that it works on many objects
+ * at a time; a stripe that has gathered FLUSH_BYTES wakes it early.
+ *
+ * Locks: users_mutex, then round_mutex. Nothing of the library is taken under either.
+ */
+#include "base/reclaim.h"
+
+#include "base/alloc.h"
+#include "base/compiler.h"
+#include "base/futex.h"
+#include "base/rcu.h"
+#include "base/stripe.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+
+/* Retired bytes at which whoever retires waits. */
+#define BOUND_BYTES (16 << 20)
+/* Retired bytes of one stripe at which they are added to the common count. */
+#define FLUSH_BYTES (64 << 10)
+/* How long the reclaimer lets objects gather. */
+#define NAP_NS (1 * MFS__NS_PER_MS)
+
+/*
+ * Pushing and then looking whether the reclaimer sleeps must not be reordered, nor going to sleep
+ * and then looking for objects: both sides are sequentially consistent. The race detector would take
+ * that for an order between all writers and see less; under it a read-modify-write on x86, a full
+ * barrier by itself, is called a release.
+ */
+#if MFS__TSAN
+#define ORDER_PUSH memory_order_release
+#define ORDER_LOOK memory_order_relaxed
+#else
+#define ORDER_PUSH memory_order_seq_cst
+#define ORDER_LOOK memory_order_seq_cst
+#endif
+
+enum { AWAKE, NAPPING, SLEEPING };
+
+static struct stripe {
+	/* Atomic, any thread pushes, whoever runs a round takes all. */
+	_Alignas(2 * MFS__CACHE_LINE) _Atomic(struct mfs__retired *) top;
+	/* Atomic, any thread: bytes pushed here and not yet added to `flushed`. */
+	_Atomic int64_t bytes;
+} stripes[MFS__STRIPES];
+
+/* Atomic, any thread: bytes that stripes have handed over, less bytes freed. */
+static _Alignas(2 * MFS__CACHE_LINE) _Atomic int64_t flushed;
+
+/* Atomic: AWAKE, NAPPING or SLEEPING. Set by the reclaimer, set to AWAKE by who wakes it. */
+static _Alignas(2 * MFS__CACHE_LINE) _Atomic uint32_t reclaimer_state;
+/* Atomic: changes with each round; throttled threads sleep on it. */
+static _Atomic uint32_t rounds;
+/* Atomic: threads that sleep on `rounds`. */
+static _Atomic uint32_t throttled;
+/* Atomic: the thread runs. Changed under users_mutex. */
+static atomic_bool running;
+/* Atomic: the thread shall end once nothing is retired. Set under users_mutex. */
+static atomic_bool stopping;
+
+static pthread_mutex_t users_mutex = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users;   /* under users_mutex */
+static pthread_t thread; /* under users_mutex, while running */
+
+/* Held during a round, so that a fork finds no objects between the stacks and the allocator. */
+static pthread_mutex_t round_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void wake_reclaimer(void)
+{
+	/* pairs with the stores in reclaimer() */
+	if (atomic_exchange_explicit(&reclaimer_state, AWAKE, memory_order_release) != AWAKE)
+		mfs__futex_wake(&reclaimer_state, 1);
+}
+
+static void flush(struct stripe *stripe)
+{
+	int64_t bytes = atomic_exchange_explicit(&stripe->bytes, 0, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&flushed, bytes, memory_order_relaxed);
+}
+
+void mfs__retire(struct mfs__retired *retired, size_t size)
+{
+#ifdef MFS_PLANT_NO_GRACE_PERIOD
+	/* A planted bug, for the test that the race detector notices it. */
+	mfs__free(retired, size);
+	return;
+#endif
+	struct stripe *stripe = &stripes[mfs__stripe()];
+
+	retired->size = size;
+	int64_t bytes = atomic_fetch_add_explicit(&stripe->bytes, (int64_t)size, memory_order_relaxed);
+
+	struct mfs__retired *top = atomic_load_explicit(&stripe->top, memory_order_relaxed);
+	do {
+		retired->next = top;
+		/* pairs with take_all, and with going to sleep in reclaimer() */
+	} while (!atomic_compare_exchange_weak_explicit(&stripe->top, &top, retired, ORDER_PUSH,
+	                                                memory_order_relaxed));
+	bool full = bytes + (int64_t)size >= FLUSH_BYTES;
+	if (full)
+		flush(stripe);
+	if (full || !top) {
+		/* pairs with going to sleep in reclaimer() */
+		uint32_t state = atomic_load_explicit(&reclaimer_state, ORDER_LOOK);
+		if (state == SLEEPING || (full && state == NAPPING))
+			wake_reclaimer();
+	}
+}
+
+/* Take what is retired. Returns it as one list, NULL for nothing. */
+static struct mfs__retired *take_all(void)
+{
+	struct mfs__retired *all = NULL;
+
+	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+		/* pairs with the push in mfs__retire */
+		if (!atomic_load_explicit(&stripes[i].top, ORDER_LOOK))
+			continue;
+		/* pairs with the push in mfs__retire */
+		struct mfs__retired *list =
+			atomic_exchange_explicit(&stripes[i].top, NULL, memory_order_acquire);
+		flush(&stripes[i]);
+		while (list) {
+			struct mfs__retired *next = list->next;
+			list->next = all;
+			all = list;
+			list = next;
+		}
+	}
+	return all;
+}
+
+/* Free what is retired now. Returns false if there was nothing. */
+static bool run_round(void)
+{
+	pthread_mutex_lock(&round_mutex);
+	struct mfs__retired *list = take_all();
+	bool any = list != NULL;
+	if (any) {
+		mfs__rcu_synchronize();
+		int64_t bytes = 0;
+		while (list) {
+			struct mfs__retired *next = list->next;
+			bytes += (int64_t)list->size;
+			mfs__free(list, list->size);
+			list = next;
+		}
+		atomic_fetch_sub_explicit(&flushed, bytes, memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&round_mutex);
+	/* pairs with mfs__reclaim_throttle: a thread that counted itself in after this load sees the
+	 * new round number and does not sleep on the old one */
+	atomic_fetch_add_explicit(&rounds, 1, memory_order_seq_cst);
+	/* pairs with mfs__reclaim_throttle */
+	if (atomic_load_explicit(&throttled, memory_order_seq_cst))
+		mfs__futex_wake(&rounds, INT32_MAX);
+	return any;
+}
+
+static bool nothing_retired(void)
+{
+	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+		/* pairs with the push in mfs__retire */
+		if (atomic_load_explicit(&stripes[i].top, memory_order_seq_cst))
+			return false;
+	}
+	return true;
+}
+
+/* Let objects gather, or sleep until there is one. */
+static void rest(uint32_t state)
+{
+	int64_t until = state == NAPPING ? mfs__now() + NAP_NS : MFS__NEVER;
+
+	/* pairs with the look at the state in mfs__retire */
+	atomic_store_explicit(&reclaimer_state, state, memory_order_seq_cst);
+	/* pairs with mfs__reclaim_end */
+	if (atomic_load_explicit(&stopping, memory_order_seq_cst) ||
+	    (state == SLEEPING && !nothing_retired()))
+		atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
+	while (atomic_load_explicit(&reclaimer_state, memory_order_relaxed) == state)
+		if (!mfs__futex_wait(&reclaimer_state, state, until))
+			break;
+	atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
+}
+
+static void *reclaimer(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		if (run_round()) {
+			rest(NAPPING);
+			/* pairs with mfs__reclaim_end */
+		} else if (atomic_load_explicit(&stopping, memory_order_acquire)) {
+			return NULL;
+		} else {
+			rest(SLEEPING);
+		}
+	}
+}
+
+/* Under users_mutex. */
+static void start_thread(void)
+{
+	sigset_t all;
+	sigset_t old;
+
+	atomic_store_explicit(&stopping, false, memory_order_relaxed);
+	(void)sigfillset(&all);
+	if (pthread_sigmask(SIG_SETMASK, &all, &old))
+		return;
+	bool started = pthread_create(&thread, NULL, reclaimer, NULL) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (started)
+		(void)pthread_setname_np(thread, "mfs-reclaim");
+	atomic_store_explicit(&running, started, memory_order_relaxed);
+}
+
+/* The thread is missing: after a fork, or because it could not be started. */
+static void make_up_for_thread(void)
+{
+	pthread_mutex_lock(&users_mutex);
+	if (users && !atomic_load_explicit(&running, memory_order_relaxed))
+		start_thread();
+	bool none = !atomic_load_explicit(&running, memory_order_relaxed);
+	pthread_mutex_unlock(&users_mutex);
+	if (none)
+		(void)run_round();
+}
+
+void mfs__reclaim_throttle(void)
+{
+	if (mfs__unlikely(!atomic_load_explicit(&running, memory_order_relaxed)) &&
+	    mfs__reclaim_pending() >= FLUSH_BYTES)
+		make_up_for_thread();
+	while (mfs__unlikely(atomic_load_explicit(&flushed, memory_order_relaxed) > BOUND_BYTES)) {
+		uint32_t round = atomic_load_explicit(&rounds, memory_order_relaxed);
+		/* pairs with the end of run_round */
+		atomic_fetch_add_explicit(&throttled, 1, memory_order_seq_cst);
+		wake_reclaimer();
+		/* The deadline only guards against a thread that could not be started. */
+		if (atomic_load_explicit(&flushed, memory_order_relaxed) > BOUND_BYTES)
+			(void)mfs__futex_wait(&rounds, round, mfs__now() + 100 * MFS__NS_PER_MS);
+		atomic_fetch_sub_explicit(&throttled, 1, memory_order_relaxed);
+		if (!atomic_load_explicit(&running, memory_order_relaxed))
+			make_up_for_thread();
+	}
+}
+
+void mfs__reclaim_begin(void)
+{
+	pthread_mutex_lock(&users_mutex);
+	if (users++ == 0 && !atomic_load_explicit(&running, memory_order_relaxed))
+		start_thread();
+	pthread_mutex_unlock(&users_mutex);
+}
+
+void mfs__reclaim_end(void)
+{
+	pthread_mutex_lock(&users_mutex);
+	if (--users == 0) {
+		if (atomic_load_explicit(&running, memory_order_relaxed)) {
+			/* pairs with reclaimer() and rest() */
+			atomic_store_explicit(&stopping, true, memory_order_seq_cst);
+			wake_reclaimer();
+			(void)pthread_join(thread, NULL);
+			atomic_store_explicit(&running, false, memory_order_relaxed);
+		} else {
+			while (run_round())
+				continue;
+		}
+	}
+	pthread_mutex_unlock(&users_mutex);
+}
+
+uint64_t mfs__reclaim_pending(void)
+{
+	int64_t bytes = atomic_load_explicit(&flushed, memory_order_relaxed);
+
+	for (unsigned i = 0; i < MFS__STRIPES; i++)
+		bytes += atomic_load_explicit(&stripes[i].bytes, memory_order_relaxed);
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+void mfs__reclaim_fork_prepare(void)
+{
+	pthread_mutex_lock(&users_mutex);
+	pthread_mutex_lock(&round_mutex);
+}
+
+void mfs__reclaim_fork_parent(void)
+{
+	pthread_mutex_unlock(&round_mutex);
+	pthread_mutex_unlock(&users_mutex);
+}
+
+void mfs__reclaim_fork_child(void)
+{
+	atomic_store_explicit(&running, false, memory_order_relaxed);
+	atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
+	atomic_store_explicit(&throttled, 0, memory_order_relaxed);
+	mfs__reclaim_fork_parent();
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Deferred freeing with a bound.
+ *
+ * What a writer has made unreachable it retires; one thread of the process, "mfs-reclaim", waits for
+ * a grace period and frees it. No call waits for a grace period. Retired bytes are counted; past
+ * the bound, whoever calls mfs__reclaim_throttle() waits until the thread has caught up.
+ *
+ * The thread runs while there is a workspace. After a fork, the child starts its own when it first
+ * needs it. Where no thread can be started, mfs__reclaim_throttle() does the thread's work.
+ */
+#ifndef MFS_BASE_RECLAIM_H
+#define MFS_BASE_RECLAIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** First member of everything that is retired. Used by mfs__retire() alone. */
+struct mfs__retired {
+	struct mfs__retired *next;
+	size_t size;
+};
+
+/**
+ * Free `size` bytes that mfs__alloc() gave, which start with `retired`, after a grace period. The
+ * object must be unreachable for readers that come now. Never fails, does not block.
+ */
+void mfs__retire(struct mfs__retired *retired, size_t size);
+
+/**
+ * Hold the caller back while too many bytes are retired. To be called with no lock held, outside
+ * read-side sections. A load or two when there is nothing to wait for.
+ */
+void mfs__reclaim_throttle(void);
+
+/** Count in a user, a workspace: the first one starts the thread. */
+void mfs__reclaim_begin(void);
+
+/**
+ * Count out a user. The last one frees all that is retired, ends the thread and waits for that.
+ */
+void mfs__reclaim_end(void);
+
+/** Bytes retired and not freed, to within a few kilobytes a thread while others retire. */
+uint64_t mfs__reclaim_pending(void);
+
+/** To be called before fork() and after it, in parent and child. */
+void mfs__reclaim_fork_prepare(void);
+void mfs__reclaim_fork_parent(void);
+void mfs__reclaim_fork_child(void);
+
+#endif

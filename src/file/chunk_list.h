@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes of one file: a list of chunks whose places follow from their numbers.
+ *
+ *   chunk     0      1      2      3   ...  8        9        10       ...
+ *   offset    0      4 Ki   8 Ki   16 Ki    512 Ki   1 Mi     2 Mi
+ *   length    4 Ki   4 Ki   8 Ki   16 Ki    512 Ki   1 Mi     1 Mi
+ *
+ * So the chunk of an offset is arithmetic, an aligned piece of up to a chunk's length never lies
+ * across two, and the list of a file of one chunk is in the file itself. Every chunk but the last
+ * has its full length as capacity. The last one may have less: exactly what a small file holds, or
+ * what is left of it when a written file is closed.
+ *
+ * Appending allocates the next chunk and moves nothing. Two bounded exceptions: the first chunk
+ * grows by doubling up to its 4 KiB, and a last chunk that was cut to size when the file was closed
+ * is extended, in place where the allocator can, when the file is opened again and appended to. A
+ * file to which that happens again and again keeps an eighth of its last chunk as room for growth,
+ * so that the bytes moved stay in proportion to the bytes appended.
+ *
+ * What is charged to the quota is the capacity of all chunks and the overhead for each.
+ *
+ * Not thread-safe by itself: reading needs the file's lock shared, all else needs it exclusive.
+ */
+#ifndef MFS_FILE_CHUNK_LIST_H
+#define MFS_FILE_CHUNK_LIST_H
+
+#include "limit/quota.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MFS__CHUNK_FIRST_SHIFT 12 /* the first chunk has 4 KiB */
+#define MFS__CHUNK_LAST_SHIFT 20  /* no chunk has more than 1 MiB */
+
+/** The longest file: the list's count is 32 bits wide. */
+#define MFS__FILE_SIZE_MAX ((uint64_t)(UINT32_MAX - 16) << MFS__CHUNK_LAST_SHIFT)
+
+struct mfs__chunk {
+	unsigned char *bytes;
+	uint32_t capacity;
+};
+
+/** All zeros: no chunks. */
+struct mfs__chunk_list {
+	struct mfs__chunk first;
+	struct mfs__chunk *rest; /* chunks 1 to count - 1 */
+	uint32_t count;
+	uint32_t rest_room;   /* how many fit into `rest` */
+	bool was_trimmed;     /* the last chunk was cut to size */
+	bool was_regrown;     /* and then extended again */
+};
+
+/** Where a list's chunks are charged and counted. */
+struct mfs__chunk_account {
+	struct mfs__quota *quota;
+	uint64_t overhead;        /* bytes charged for each chunk besides its capacity */
+	_Atomic int64_t *counter; /* counts chunks; the calling thread's stripe */
+};
+
+/** The number of the chunk in which `offset` lies. */
+static inline uint32_t mfs__chunk_index(uint64_t offset)
+{
+	if (offset < (UINT64_C(1) << MFS__CHUNK_FIRST_SHIFT))
+		return 0;
+	if (offset < (UINT64_C(1) << MFS__CHUNK_LAST_SHIFT))
+		return 64 - MFS__CHUNK_FIRST_SHIFT - (uint32_t)__builtin_clzll(offset);
+	return MFS__CHUNK_LAST_SHIFT - MFS__CHUNK_FIRST_SHIFT +
+	       (uint32_t)(offset >> MFS__CHUNK_LAST_SHIFT);
+}
+
+/** Where chunk `index` starts. */
+static inline uint64_t mfs__chunk_start(uint32_t index)
+{
+	const uint32_t doublings = MFS__CHUNK_LAST_SHIFT - MFS__CHUNK_FIRST_SHIFT;
+
+	if (index == 0)
+		return 0;
+	if (index <= doublings)
+		return UINT64_C(1) << (MFS__CHUNK_FIRST_SHIFT + index - 1);
+	return (uint64_t)(index - doublings) << MFS__CHUNK_LAST_SHIFT;
+}
+
+/** The full length of chunk `index`. */
+static inline uint32_t mfs__chunk_length(uint32_t index)
+{
+	const uint32_t doublings = MFS__CHUNK_LAST_SHIFT - MFS__CHUNK_FIRST_SHIFT;
+
+	if (index == 0)
+		return UINT32_C(1) << MFS__CHUNK_FIRST_SHIFT;
+	if (index <= doublings)
+		return UINT32_C(1) << (MFS__CHUNK_FIRST_SHIFT + index - 1);
+	return UINT32_C(1) << MFS__CHUNK_LAST_SHIFT;
+}
+
+static inline struct mfs__chunk *mfs__chunk_at(struct mfs__chunk_list *list, uint32_t index)
+{
+	return index == 0 ? &list->first : &list->rest[index - 1];
+}
+
+/** Bytes that fit into the list as it is. */
+uint64_t mfs__chunks_capacity(struct mfs__chunk_list *list);
+
+/** Bytes charged for the list. */
+uint64_t mfs__chunks_charge(struct mfs__chunk_list *list, uint64_t overhead);
+
+/**
+ * Make room for `size` bytes, of which `used` are in use now. Takes memory ahead for appending
+ * where the quota has room for that, and exactly enough otherwise.
+ *
+ * Returns 0, MFS_EQUOTA, MFS_ENOMEM or MFS_EFBIG; then nothing has changed.
+ */
+int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+                     uint64_t used, uint64_t size);
+
+/** Free whole chunks beyond `size` bytes and cut the last one to size: truncation. */
+void mfs__chunks_shrink(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+                        uint64_t size);
+
+/** Give back what a file of `size` bytes does not use, when it is closed. */
+void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+                      uint64_t size);
+
+/** Copy `length` bytes at `offset`, all within the capacity, to `target`. */
+void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *target, size_t length);
+
+/** Copy `length` bytes from `source` to `offset`, all within the capacity. */
+void mfs__chunks_write(struct mfs__chunk_list *list, uint64_t offset, const void *source,
+                       size_t length);
+
+/** Clear `length` bytes at `offset`, all within the capacity. */
+void mfs__chunks_clear(struct mfs__chunk_list *list, uint64_t offset, uint64_t length);
+
+/** Is the list as this header says, and large enough for `size` bytes? */
+bool mfs__chunks_validate(struct mfs__chunk_list *list, uint64_t size);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* Making, freeing and checking workspaces. */
+#include "fs/filesystem.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/reclaim.h"
+#include "fs/handle_table.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_QUOTA (UINT64_C(256) << 20)
+#define DEFAULT_PROMOTION_LIMIT (UINT64_C(512) << 20)
+#define DEFAULT_CHUNK_OVERHEAD 64
+#define DEFAULT_LOCK_TIMEOUT INT64_C(30000)
+#define NO_OVERHEAD INT64_C(-1)
+
+bool mfs__options_copy(void *out, size_t known, size_t oldest, const void *options)
+{
+	size_t given;
+
+	memset(out, 0, known);
+	if (!options)
+		return true;
+	memcpy(&given, options, sizeof given);
+	if (given == 0)
+		given = oldest;
+	if (given < oldest)
+		return false;
+	for (size_t i = known; i < given; i++)
+		if (((const char *)options)[i])
+			return false;
+	memcpy(out, options, given < known ? given : known);
+	return true;
+}
+
+bool mfs__timeout_is_valid(int64_t timeout)
+{
+	return timeout >= 0 || timeout == MFS_WAIT_FOREVER || timeout == MFS_NO_WAIT;
+}
+
+static const char *fault_of(const mfs_options *options)
+{
+	if (options->max_quota > INT64_MAX)
+		return "max_quota of mfs_options";
+	if (options->default_storage < MFS_STORAGE_AUTO ||
+	    options->default_storage > MFS_STORAGE_RANDOM_ACCESS)
+		return "default_storage of mfs_options";
+	if (options->memory_guard < MFS_GUARD_NONE || options->memory_guard > MFS_GUARD_PER_WRITE)
+		return "memory_guard of mfs_options";
+	if (options->memory_guard_action < MFS_GUARD_WARN ||
+	    options->memory_guard_action > MFS_GUARD_FAIL)
+		return "memory_guard_action of mfs_options";
+	if (options->memory_guard_interval < 0)
+		return "memory_guard_interval of mfs_options";
+	if (options->chunk_overhead < NO_OVERHEAD || options->chunk_overhead > INT32_MAX)
+		return "chunk_overhead of mfs_options";
+	if (!mfs__timeout_is_valid(options->default_lock_timeout))
+		return "default_lock_timeout of mfs_options";
+	if (options->reserved)
+		return "reserved of mfs_options";
+	return NULL;
+}
+
+int mfs_new(const mfs_options *options, mfs **out)
+{
+	mfs_options o;
+
+	if (!out)
+		return mfs__fail(MFS_EINVAL, "mfs_new: out");
+	*out = NULL;
+	if (!mfs__options_copy(&o, sizeof o, sizeof o, options))
+		return mfs__fail(MFS_EINVAL, "struct_size of mfs_options");
+	const char *fault = fault_of(&o);
+	if (fault)
+		return mfs__fail(MFS_EINVAL, fault);
+	if (o.memory_guard != MFS_GUARD_NONE)
+		return mfs__fail(MFS_ENOTSUP, "memory_guard of mfs_options");
+
+	mfs__handle_table_init();
+	/* The counters want whole cache lines of their own, which malloc does not promise. */
+	struct mfs *fs = mfs__alloc_aligned(_Alignof(struct mfs), sizeof *fs);
+	if (!fs)
+		return mfs__fail(MFS_ENOMEM, "mfs_new");
+	memset(fs, 0, sizeof *fs);
+	struct mfs__name no_name = {"", 0, 0};
+	fs->root = mfs__directory_new(&no_name, NULL, mfs__timestamp());
+	if (!fs->root) {
+		mfs__free_aligned(fs);
+		return mfs__fail(MFS_ENOMEM, "mfs_new");
+	}
+	fs->chunk_overhead = o.chunk_overhead == NO_OVERHEAD ? 0
+						 : o.chunk_overhead ? (uint64_t)o.chunk_overhead
+											: DEFAULT_CHUNK_OVERHEAD;
+	fs->promotion_hard_limit =
+		o.promotion_hard_limit ? o.promotion_hard_limit : DEFAULT_PROMOTION_LIMIT;
+	fs->default_lock_timeout =
+		o.default_lock_timeout ? o.default_lock_timeout : DEFAULT_LOCK_TIMEOUT;
+	fs->default_storage = (uint8_t)o.default_storage;
+	fs->on_warning = o.on_warning;
+	fs->user = o.user;
+	fs->has_node_limit = o.max_nodes != 0;
+	mfs__quota_init(&fs->quota, o.max_quota ? o.max_quota : DEFAULT_QUOTA);
+	mfs__quota_init(&fs->nodes, o.max_nodes);
+	mfs__reclaim_begin();
+	*out = fs;
+	return 0;
+}
+
+int mfs__nodes_reserve(struct mfs *fs, uint64_t count)
+{
+	if (!fs->has_node_limit || mfs__quota_reserve(&fs->nodes, count))
+		return 0;
+	return mfs__fail_numbers(MFS_ENODES,
+	                         "%" PRIu64 " more refused: %" PRIu64 " of at most %" PRIu64
+	                         " files and directories exist",
+	                         count, mfs__quota_used(&fs->nodes), fs->nodes.limit);
+}
+
+void mfs__nodes_release(struct mfs *fs, uint64_t count)
+{
+	if (fs->has_node_limit)
+		mfs__quota_release(&fs->nodes, count);
+}
+
+void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file)
+{
+	struct mfs__chunk_account account = mfs__account(fs);
+
+	mfs__chunks_shrink(&file->chunks, &account, 0);
+}
+
+/* A list of directories, through the links that retiring would use. */
+struct worklist {
+	struct mfs *fs;
+	struct mfs__retired *first;
+};
+
+static bool free_child(void *user, struct mfs__dentry *dentry)
+{
+	struct worklist *worklist = user;
+	struct mfs__node *node = dentry->node;
+
+	if (dentry != mfs__first_dentry(node))
+		mfs__dentry_free(dentry);
+	if (node->is_dir) {
+		struct mfs__directory *directory = mfs__directory_of(node);
+		directory->retired.next = worklist->first;
+		worklist->first = &directory->retired;
+	} else {
+		struct mfs__file *file = mfs__file_of(node);
+		mfs__file_drop_data(worklist->fs, file);
+		mfs__file_free(file);
+	}
+	return true;
+}
+
+void mfs__tree_free(struct mfs *fs, struct mfs__directory *top)
+{
+	/* One directory after the other, not one inside the other: the tree may be deep. */
+	struct worklist worklist = {fs, &top->retired};
+
+	top->retired.next = NULL;
+	while (worklist.first) {
+		struct mfs__directory *directory =
+			mfs__container_of(worklist.first, struct mfs__directory, retired);
+		worklist.first = directory->retired.next;
+		mfs__directory_each(directory, free_child, &worklist);
+		mfs__directory_free_table(directory);
+		mfs__directory_free(directory);
+	}
+}
+
+static int64_t sum_of_handles(struct mfs *fs)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < MFS__STRIPES; i++)
+		sum += atomic_load_explicit(&fs->counters[i].handles, memory_order_relaxed);
+	/* A sum taken while others open and close may miss the first half of a pair. */
+	return sum > 0 ? sum : 0;
+}
+
+int mfs_free(mfs *fs)
+{
+	if (!fs)
+		return 0;
+	int64_t handles = sum_of_handles(fs);
+	if (handles)
+		return mfs__fail_numbers(MFS_EBUSY, "mfs_free refused: %" PRIu64 " handles are open",
+		                         (uint64_t)handles, 0, 0);
+	mfs__tree_free(fs, fs->root);
+	mfs__free_aligned(fs);
+	mfs__reclaim_end();
+	return 0;
+}
+
+int mfs_stats(mfs *fs, mfs_usage *out)
+{
+	int64_t files = 0;
+	int64_t directories = 0;
+	int64_t chunks = 0;
+
+	if (!fs || !out)
+		return mfs__fail(MFS_EINVAL, "mfs_stats: NULL");
+	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+		const struct mfs__counters *counters = &fs->counters[i];
+		files += atomic_load_explicit(&counters->files, memory_order_relaxed);
+		directories += atomic_load_explicit(&counters->directories, memory_order_relaxed);
+		chunks += atomic_load_explicit(&counters->chunks, memory_order_relaxed);
+	}
+	uint64_t used = mfs__quota_used(&fs->quota);
+	/* A sum taken while others count may miss the first half of a pair of changes. */
+	*out = (mfs_usage){
+		.used_bytes = used,
+		.quota_bytes = fs->quota.limit,
+		.free_bytes = fs->quota.limit - used,
+		.peak_bytes = mfs__quota_peak(&fs->quota),
+		.files = files > 0 ? (uint64_t)files : 0,
+		.directories = directories > 0 ? (uint64_t)directories : 0,
+		.max_nodes = fs->nodes.limit,
+		.chunks = chunks > 0 ? (uint64_t)chunks : 0,
+		.chunk_overhead = fs->chunk_overhead,
+		.open_handles = (uint64_t)sum_of_handles(fs),
+		.retired_bytes = mfs__reclaim_pending(),
+	};
+	return 0;
+}
+
+/* What a walk over the whole tree adds up. */
+struct census {
+	struct mfs *fs;
+	struct mfs__retired *first;
+	uint64_t files;
+	uint64_t directories;
+	uint64_t chunks;
+	uint64_t charge;
+	bool sound;
+};
+
+static bool count_child(void *user, struct mfs__dentry *dentry)
+{
+	struct census *census = user;
+	struct mfs__node *node = dentry->node;
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+
+	if (refs & (MFS__REFS_UNLINKED | MFS__REFS_CLAIMED))
+		census->sound = false;
+	if (node->is_dir) {
+		struct mfs__directory *directory = mfs__directory_of(node);
+		census->directories++;
+		directory->retired.next = census->first;
+		census->first = &directory->retired;
+	} else {
+		struct mfs__file *file = mfs__file_of(node);
+		census->files++;
+		census->chunks += file->chunks.count;
+		census->charge += mfs__chunks_charge(&file->chunks, census->fs->chunk_overhead);
+		if (!mfs__chunks_validate(&file->chunks, mfs__node_size(node)))
+			census->sound = false;
+	}
+	return true;
+}
+
+bool mfs__validate(struct mfs *fs)
+{
+	struct census census = {.fs = fs, .first = &fs->root->retired, .sound = true};
+	mfs_usage usage;
+
+	fs->root->retired.next = NULL;
+	while (census.first) {
+		struct mfs__directory *directory =
+			mfs__container_of(census.first, struct mfs__directory, retired);
+		census.first = directory->retired.next;
+		if (!mfs__directory_validate(directory))
+			return false;
+		mfs__directory_each(directory, count_child, &census);
+	}
+	if (mfs_stats(fs, &usage))
+		return false;
+	return census.sound && census.files == usage.files &&
+	       census.directories == usage.directories && census.chunks == usage.chunks &&
+	       census.charge == usage.used_bytes &&
+	       (!fs->has_node_limit ||
+	        census.files + census.directories == mfs__quota_used(&fs->nodes));
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* A workspace, and what its calls share. */
+#ifndef MFS_FS_FILESYSTEM_H
+#define MFS_FS_FILESYSTEM_H
+
+#include "base/stripe.h"
+#include "limit/quota.h"
+#include "tree/lookup.h"
+
+#include <dmemfs/dmemfs.h>
+
+/** Counters that all threads write, once for each stripe; the sums are what counts. */
+struct mfs__counters {
+	/* Atomic, any thread. */
+	_Alignas(2 * MFS__CACHE_LINE) _Atomic int64_t files;
+	_Atomic int64_t directories;
+	_Atomic int64_t chunks;
+	_Atomic int64_t handles;
+};
+
+struct mfs {
+	/* Constant after creation. */
+	struct mfs__directory *root;
+	uint64_t chunk_overhead;
+	uint64_t promotion_hard_limit;
+	int64_t default_lock_timeout; /* of the public interface, never 0 */
+	uint8_t default_storage;
+	bool has_node_limit;
+	void (*on_warning)(void *user, const char *message);
+	void *user;
+	/* Each with its own rules. */
+	struct mfs__quota quota;
+	struct mfs__quota nodes; /* files and directories; only if has_node_limit */
+	struct mfs__counters counters[MFS__STRIPES];
+};
+
+/** Where chunks are charged by the calling thread. */
+static inline struct mfs__chunk_account mfs__account(struct mfs *fs)
+{
+	return (struct mfs__chunk_account){&fs->quota, fs->chunk_overhead,
+	                                   &fs->counters[mfs__stripe()].chunks};
+}
+
+static inline void mfs__count(_Atomic int64_t *counter, int64_t change)
+{
+	atomic_fetch_add_explicit(counter, change, memory_order_relaxed);
+}
+
+/** Reserve nodes. Returns 0 or MFS_ENODES, noted. */
+int mfs__nodes_reserve(struct mfs *fs, uint64_t count);
+void mfs__nodes_release(struct mfs *fs, uint64_t count);
+
+/** Free a file's data and give its quota back. The caller knows that nobody uses it. */
+void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file);
+
+/** Free a directory and all below it, which no thread can reach: counts and nodes stay as they are. */
+void mfs__tree_free(struct mfs *fs, struct mfs__directory *top);
+
+/**
+ * Read an options struct whose writer may know fewer fields: copy `known` bytes at most to `out`,
+ * which has room for them, and clear the rest. Returns false if the writer knows and uses more.
+ */
+bool mfs__options_copy(void *out, size_t known, size_t oldest, const void *options);
+
+/** Is this a timeout of the public interface, or 0 for the default? */
+bool mfs__timeout_is_valid(int64_t timeout);
+
+/** For tests: are tree, files, counters and quota as they should be? No other thread may work. */
+bool mfs__validate(struct mfs *fs);
+
+#endif

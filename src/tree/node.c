@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "tree/node.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/test_hook.h"
+#include "tree/directory.h"
+
+#include <sched.h>
+#include <string.h>
+
+static size_t dentry_size(size_t length)
+{
+	return offsetof(struct mfs__dentry, name) + length + 1;
+}
+
+static void dentry_init(struct mfs__dentry *dentry, const struct mfs__name *name,
+                        struct mfs__node *node)
+{
+	dentry->node = node;
+	dentry->hash = name->hash;
+	dentry->length = (uint8_t)name->length;
+	memcpy(dentry->name, name->text, name->length);
+	dentry->name[name->length] = '\0';
+}
+
+static void node_init(struct mfs__node *node, bool is_dir, uint8_t storage, int64_t now)
+{
+	node->created_at = now;
+	node->is_dir = is_dir;
+	node->storage = storage;
+	atomic_init(&node->modified_at, now);
+}
+
+static size_t file_size(struct mfs__file *file)
+{
+	return sizeof *file + dentry_size(mfs__first_dentry(&file->node)->length);
+}
+
+static size_t directory_size(struct mfs__directory *directory)
+{
+	return sizeof *directory + dentry_size(mfs__first_dentry(&directory->node)->length);
+}
+
+struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, int64_t now)
+{
+	struct mfs__file *file = mfs__alloc(sizeof *file + dentry_size(name->length));
+
+	if (!file)
+		return NULL;
+	memset(file, 0, sizeof *file);
+	node_init(&file->node, false, storage, now);
+	dentry_init(mfs__first_dentry(&file->node), name, &file->node);
+	return file;
+}
+
+struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
+                                          struct mfs__directory *parent, int64_t now)
+{
+	struct mfs__directory *directory = mfs__alloc(sizeof *directory + dentry_size(name->length));
+
+	if (!directory)
+		return NULL;
+	memset(directory, 0, sizeof *directory);
+	if (pthread_mutex_init(&directory->mutex, NULL)) {
+		mfs__free(directory, sizeof *directory + dentry_size(name->length));
+		return NULL;
+	}
+	directory->parent = parent;
+	directory->depth = parent ? parent->depth + 1 : 0;
+	node_init(&directory->node, true, 0, now);
+	dentry_init(mfs__first_dentry(&directory->node), name, &directory->node);
+	return directory;
+}
+
+void mfs__file_free(struct mfs__file *file)
+{
+	mfs__free(file, file_size(file));
+}
+
+void mfs__directory_free(struct mfs__directory *directory)
+{
+	(void)pthread_mutex_destroy(&directory->mutex);
+	mfs__free(directory, directory_size(directory));
+}
+
+struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node)
+{
+	struct mfs__retired *block = mfs__alloc(sizeof *block + dentry_size(name->length));
+
+	if (!block)
+		return NULL;
+	struct mfs__dentry *dentry = (struct mfs__dentry *)(block + 1);
+	dentry_init(dentry, name, node);
+	return dentry;
+}
+
+static size_t loose_size(struct mfs__dentry *dentry)
+{
+	return sizeof(struct mfs__retired) + dentry_size(dentry->length);
+}
+
+void mfs__dentry_free(struct mfs__dentry *dentry)
+{
+	if (dentry)
+		mfs__free((struct mfs__retired *)(void *)dentry - 1, loose_size(dentry));
+}
+
+void mfs__dentry_retire(struct mfs__dentry *dentry)
+{
+	if (dentry != mfs__first_dentry(dentry->node))
+		mfs__retire((struct mfs__retired *)(void *)dentry - 1, loose_size(dentry));
+}
+
+bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed)
+{
+	uint64_t barred = MFS__REFS_UNLINKED | (unclaimed ? MFS__REFS_CLAIMED : 0);
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+
+	do {
+		if (refs & barred)
+			return false;
+		/* pairs with mfs__node_release: who unlinks or claims knows what former holders did */
+	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs + counts,
+	                                                memory_order_acquire, memory_order_relaxed));
+	return true;
+}
+
+bool mfs__node_is_crowded(struct mfs__node *node)
+{
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+
+	return (refs & MFS__REFS_HOLDERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_HOLDER ||
+	       (refs & MFS__REFS_SHARERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_SHARED;
+}
+
+bool mfs__node_unlink(struct mfs__node *node, bool *shared)
+{
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+
+	do {
+		if (refs & MFS__REFS_HOLDERS)
+			return false;
+		/* pairs with mfs__node_release: what former holders did with the data is over */
+	} while (!atomic_compare_exchange_weak_explicit(
+		&node->refs, &refs, (refs | MFS__REFS_UNLINKED) + MFS__REFS_PIN, memory_order_acquire,
+		memory_order_relaxed));
+	*shared = (refs & MFS__REFS_SHARERS) != 0;
+	return true;
+}
+
+bool mfs__node_claim(struct mfs__node *node)
+{
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+
+	do {
+		if (refs & MFS__REFS_HOLDERS)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs | MFS__REFS_CLAIMED,
+	                                                memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+void mfs__node_unclaim(struct mfs__node *node)
+{
+	/* pairs with mfs__node_acquire: who becomes a holder now looks the path up anew */
+	atomic_fetch_and_explicit(&node->refs, ~MFS__REFS_CLAIMED, memory_order_release);
+}
+
+static void retire_node(struct mfs__node *node)
+{
+	if (node->is_dir) {
+		struct mfs__directory *directory = mfs__directory_of(node);
+		mfs__directory_retire_table(directory);
+		(void)pthread_mutex_destroy(&directory->mutex);
+		mfs__retire(&directory->retired, directory_size(directory));
+	} else {
+		struct mfs__file *file = mfs__file_of(node);
+		mfs__retire(&file->retired, file_size(file));
+	}
+}
+
+void mfs__node_release(struct mfs__node *node, uint64_t counts)
+{
+	/* pairs with mfs__node_acquire, with mfs__node_unlink, and with itself: the last release comes
+	 * after all that others did with the node */
+	uint64_t refs =
+		atomic_fetch_sub_explicit(&node->refs, counts, memory_order_acq_rel) - counts;
+
+	if (mfs__unlikely((refs & MFS__REFS_UNLINKED) && !(refs & MFS__REFS_PINS)))
+		retire_node(node);
+}
+
+struct mfs__attributes mfs__node_attributes(struct mfs__node *node)
+{
+	for (unsigned tries = 0;; tries++) {
+		/* pairs with the end of mfs__node_modify */
+		uint32_t seq = atomic_load_explicit(&node->attributes_seq, memory_order_acquire);
+		/* pairs with mfs__node_modify: who sees one of these sees the odd number before it */
+		struct mfs__attributes attributes = {
+			.size = atomic_load_explicit(&node->size, memory_order_acquire),
+			.generation = atomic_load_explicit(&node->generation, memory_order_acquire),
+			.modified_at = atomic_load_explicit(&node->modified_at, memory_order_acquire),
+		};
+		if (mfs__likely(!(seq & 1) && seq == atomic_load_explicit(&node->attributes_seq,
+		                                                          memory_order_relaxed)))
+			return attributes;
+		/* The writer is between its first and its last store, or was stopped there. */
+		if (tries % 64 == 63)
+			sched_yield();
+		else
+			mfs__cpu_relax();
+	}
+}
+
+void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations)
+{
+	uint32_t seq = atomic_load_explicit(&node->attributes_seq, memory_order_relaxed);
+	uint64_t generation = atomic_load_explicit(&node->generation, memory_order_relaxed);
+
+	atomic_store_explicit(&node->attributes_seq, seq + 1, memory_order_relaxed);
+	/* pairs with mfs__node_attributes: the odd number comes before each of these three */
+	atomic_store_explicit(&node->size, size, memory_order_release);
+	atomic_store_explicit(&node->generation, generation + generations, memory_order_release);
+	atomic_store_explicit(&node->modified_at, mfs__timestamp(), memory_order_release);
+	mfs__yield("attributes: half changed");
+	/* pairs with the first load in mfs__node_attributes */
+	atomic_store_explicit(&node->attributes_seq, seq + 2, memory_order_release);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The nodes of the tree, and how all hangs together.
+ *
+ *   mfs ── quota, node limit, options, counters                                (fs/filesystem.h)
+ *    └ root directory
+ *
+ *   directory ── mutex of its writers · seq, version · table ─┐
+ *                                                             ▼
+ *                                        table: 2^k slots ── bucket (immutable)
+ *                                                             hashes[n], dentries[n] ─┐
+ *                                                                                     ▼
+ *   file ── fair rwlock · chunk list ── chunks                dentry (immutable): name ── node
+ *
+ * Glossary
+ *
+ *   node       What a file and a directory have in common: reference counts, times, size. It is the
+ *              last member of struct mfs__file and struct mfs__directory, so that it lies next to
+ *              the dentry that follows: a stat touches both and nothing else.
+ *   dentry     A name in a directory and the node it stands for. The first dentry of a node is in
+ *              the same block of memory, behind it. A rename makes a new one in a block of its own
+ *              (a loose dentry); the first one then stays unused until the node goes.
+ *   bucket     An immutable array of dentries whose hashes fall into the same slot. Changed by
+ *              publishing a changed copy.
+ *   table      The slots of a directory. Replaced by one twice as large; the slots then share the
+ *              old buckets until these are next copied.
+ *   holder     A handle that has the file's lock from open to close.
+ *   pin        A claim on a node's memory, nothing more.
+ *   retire     To free after a grace period (base/reclaim.h).
+ *
+ *   block of a file:       [ struct mfs__file ... node ][ dentry, name ]
+ *   block of a directory:  [ struct mfs__directory ... node ][ dentry, name ]
+ *   block of a loose dentry:        [ struct mfs__retired ][ dentry, name ]
+ */
+#ifndef MFS_TREE_NODE_H
+#define MFS_TREE_NODE_H
+
+#include "base/fair_rwlock.h"
+#include "base/rcu.h"
+#include "base/reclaim.h"
+#include "file/chunk_list.h"
+#include "tree/path.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The word that decides whether a node may go: four counts and flags in one, so that each decision
+ * is one compare-and-swap.
+ *
+ *   HOLDER   handles that keep the file's lock. While there is one, the file can't be unlinked or
+ *            renamed; once unlinked, it can't get one.
+ *   SHARED   MFS_O_SHARED handles. They do not prevent unlinking; the data stays for them.
+ *   PIN      claims on the memory: one for each handle, and for each call that works on the node
+ *            outside a read-side section.
+ *   UNLINKED no name leads to the node any more. Final.
+ *   CLAIMED  a rename is about to give the file another name; for the length of a few stores. To
+ *            become a holder, wait until it is over.
+ *
+ * UNLINKED and no HOLDER, no SHARED: the data is freed, by whoever brings that about.
+ * UNLINKED and no PIN: the node is retired, by whoever brings that about.
+ */
+#define MFS__REFS_HOLDER (UINT64_C(1) << 0)
+#define MFS__REFS_SHARED (UINT64_C(1) << 20)
+#define MFS__REFS_PIN (UINT64_C(1) << 40)
+#define MFS__REFS_UNLINKED (UINT64_C(1) << 62)
+#define MFS__REFS_CLAIMED (UINT64_C(1) << 63)
+#define MFS__REFS_HOLDERS (MFS__REFS_SHARED - MFS__REFS_HOLDER)
+#define MFS__REFS_SHARERS (MFS__REFS_PIN - MFS__REFS_SHARED)
+#define MFS__REFS_PINS (MFS__REFS_UNLINKED - MFS__REFS_PIN)
+/* Handles of one kind that one file may have: the field's room, less some for threads that look at
+ * the count at the same time. */
+#define MFS__REFS_HANDLES_MAX 0xf0000u
+
+struct mfs__dentry {
+	/* Constant after creation. */
+	struct mfs__node *node;
+	uint32_t hash;
+	uint8_t length;
+	char name[]; /* terminated */
+};
+
+struct mfs__node {
+	/* Atomic, any thread: see above. */
+	_Atomic uint64_t refs;
+	/* Constant after publication. */
+	int64_t created_at;
+	bool is_dir;
+	/* MFS_STORAGE_...; under the file's exclusive lock. */
+	uint8_t storage;
+	/* Atomic: may capacity be unused? Set by writers, looked at when a handle is closed. */
+	atomic_bool has_slack;
+	/* Atomic: odd while the three below change. Changed under the file's exclusive lock, or the
+	 * directory's mutex; read by anyone. */
+	_Atomic uint32_t attributes_seq;
+	_Atomic int64_t modified_at;
+	_Atomic uint64_t size;
+	_Atomic uint64_t generation;
+};
+
+struct mfs__file {
+	struct mfs__retired retired;
+	/* Shared: the data is read. Exclusive: data, size and chunk list change. */
+	struct mfs__rwlock lock;
+	struct mfs__chunk_list chunks; /* under lock */
+	struct mfs__node node;         /* last: the dentry follows */
+};
+
+struct mfs__table;
+
+struct mfs__directory {
+	struct mfs__retired retired;
+	/* Excludes writers: of the table, the counts, seq, version. */
+	pthread_mutex_t mutex;
+	/* Constant after publication. */
+	struct mfs__directory *parent; /* NULL: the root */
+	uint32_t depth;                /* 0: the root */
+	/* Atomic, changed under mutex: odd while a change of more than one slot is half done. Lookups
+	 * compare it before and after. */
+	_Atomic uint32_t seq;
+	/* Atomic, changed under mutex: odd while any change is half done. Listings compare it. */
+	_Atomic uint64_t version;
+	/* Published, replaced under mutex. NULL: no names yet. */
+	MFS__RCU(struct mfs__table) table;
+	/* Atomic, changed under mutex: names, and their bytes with a NUL for each. */
+	_Atomic uint64_t count;
+	_Atomic uint64_t name_bytes;
+	struct mfs__node node; /* last: the dentry follows */
+};
+
+static inline struct mfs__file *mfs__file_of(struct mfs__node *node)
+{
+	return mfs__container_of(node, struct mfs__file, node);
+}
+
+static inline struct mfs__directory *mfs__directory_of(struct mfs__node *node)
+{
+	return mfs__container_of(node, struct mfs__directory, node);
+}
+
+/** The dentry that shares the node's block. */
+static inline struct mfs__dentry *mfs__first_dentry(struct mfs__node *node)
+{
+	return (struct mfs__dentry *)(node + 1);
+}
+
+/** A file without data, with its first dentry, referenced by nobody. Returns NULL without memory. */
+struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, int64_t now);
+
+/** An empty directory with its first dentry, referenced by nobody. Returns NULL without memory. */
+struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
+                                          struct mfs__directory *parent, int64_t now);
+
+/** Free a node that was never published, or that no thread can reach; its data is gone already. */
+void mfs__file_free(struct mfs__file *file);
+void mfs__directory_free(struct mfs__directory *directory);
+
+/** A dentry in a block of its own. Returns NULL without memory. */
+struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node);
+
+/** Free a dentry that was never published. */
+void mfs__dentry_free(struct mfs__dentry *dentry);
+
+/** Retire a dentry that was taken out of its directory, unless it goes with its node. */
+void mfs__dentry_retire(struct mfs__dentry *dentry);
+
+/**
+ * Add to the counts of a node unless it is unlinked (or, where `unclaimed`, claimed). The caller is
+ * inside a read-side section or has a pin. Returns false, and adds nothing, if it is.
+ */
+bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed);
+
+/** Has the file as many handles as fit? */
+bool mfs__node_is_crowded(struct mfs__node *node);
+
+/**
+ * Mark a node unlinked and pin it, unless it has a holder. The caller has the mutex of its directory
+ * and takes the name out of it before giving that back. *shared tells whether the data must stay for
+ * MFS_O_SHARED handles; if not, it is the caller's to free. Returns false if there is a holder.
+ */
+bool mfs__node_unlink(struct mfs__node *node, bool *shared);
+
+/** Claim a file for a rename, unless it has a holder. Returns false if there is one. */
+bool mfs__node_claim(struct mfs__node *node);
+void mfs__node_unclaim(struct mfs__node *node);
+
+/** Add a pin, of a node that has one or that cannot go. */
+static inline void mfs__node_pin(struct mfs__node *node)
+{
+	atomic_fetch_add_explicit(&node->refs, MFS__REFS_PIN, memory_order_relaxed);
+}
+
+/**
+ * Take counts back, a pin among them: the last pin of an unlinked node retires it. Its data is gone
+ * by then.
+ */
+void mfs__node_release(struct mfs__node *node, uint64_t counts);
+
+/** Size, times and generation as of one instant. */
+struct mfs__attributes {
+	uint64_t size;
+	uint64_t generation;
+	int64_t modified_at;
+};
+
+/** Read them, with no lock; retries while a change of a few stores is under way. */
+struct mfs__attributes mfs__node_attributes(struct mfs__node *node);
+
+/** Change size and time, and add to the generation. Under the file's lock, or the mutex. */
+void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations);
+
+static inline uint64_t mfs__node_size(const struct mfs__node *node)
+{
+	return atomic_load_explicit(&node->size, memory_order_relaxed);
+}
+
+#endif
