@@ -294,15 +294,15 @@ typedef struct mfs_open_options {
  * | "xb"  | no    | yes    | not exist     | made                                       |
  *
  * The parent directory must exist. Waits for the file's lock in the order of arrival; a thread that
- * already reads the file and opens it again for reading gets in past a waiting writer after some
- * milliseconds, so that it cannot lock itself out. If the file is removed or replaced while
+ * already reads the file and opens it again for reading gets in past a waiting writer after 10 to
+ * 1280 milliseconds, so that it cannot lock itself out. If the file is removed or replaced while
  * waiting, the path is looked up again.
  *
  * Errors: MFS_EINVAL (path, mode), MFS_ENAMETOOLONG, MFS_ENOENT (no file, no parent), MFS_ENOTDIR
  * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb"), MFS_EBUSY (MFS_NO_WAIT), MFS_ETIMEDOUT,
- * MFS_ENODES, MFS_EQUOTA (preallocate), MFS_EMFILE, MFS_ENOMEM. An "wb" that fails has not emptied
- * the file.
- * Returns 0 and the handle in *out, to be closed with mfs_close(), by any thread.
+ * MFS_ENODES, MFS_EQUOTA and MFS_EFBIG (preallocate), MFS_EMFILE, MFS_ENOMEM. An "wb" that fails
+ * has not emptied the file. Returns 0 and the handle in *out, to be closed with mfs_close(), by any
+ * thread.
  */
 MFS_API int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out);
 
@@ -367,7 +367,7 @@ MFS_API int64_t mfs_tell(mfs_file *file);
  * Make the file `size` bytes long: shorter, giving memory and quota back, or longer, with zeros. A
  * cursor beyond a shorter file's end moves to it.
  *
- * Errors: MFS_EBADF (also: not open for writing), MFS_EINVAL, MFS_EQUOTA, MFS_ENOMEM.
+ * Errors: MFS_EBADF (also: not open for writing), MFS_EINVAL, MFS_EQUOTA, MFS_ENOMEM, MFS_EFBIG.
  * Returns 0.
  */
 MFS_API int mfs_truncate(mfs_file *file, int64_t size);
@@ -377,8 +377,9 @@ MFS_API int mfs_flush(mfs_file *file);
 
 /**
  * Close a handle, by any thread; NULL is allowed. Waits for calls of other threads on it. Gives
- * back the file's lock and, when it could write, the memory that the file does not use. Cannot fail
- * for a handle that is open.
+ * back the file's lock and the memory that the file does not use; a file that is opened and
+ * appended to again and again keeps up to an eighth of its last chunk, at most 128 KiB, for the
+ * next time. Cannot fail for a handle that is open.
  *
  * Errors: MFS_EBADF (closed before).
  * Returns 0.

@@ -9,10 +9,10 @@
 #include <time.h>
 
 #define MFS__NS_PER_MS INT64_C(1000000)
-#define MFS__NS_PER_S INT64_C(1000000000)
+#define MFS__NS_PER_S  INT64_C(1000000000)
 
 /** Deadlines that are not instants. */
-#define MFS__NEVER INT64_MAX
+#define MFS__NEVER   INT64_MAX
 #define MFS__AT_ONCE INT64_MIN
 
 static inline int64_t mfs__clock_read(clockid_t clock)

@@ -25,7 +25,7 @@
 /** Bytes that processors move between each other as one; twice that are fetched together. */
 #define MFS__CACHE_LINE 64
 
-#define mfs__likely(x) __builtin_expect(!!(x), 1)
+#define mfs__likely(x)   __builtin_expect(!!(x), 1)
 #define mfs__unlikely(x) __builtin_expect(!!(x), 0)
 
 /** The struct of `type` whose `member` is at `pointer`. */

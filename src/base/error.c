@@ -9,7 +9,7 @@
 
 /* A path is kept up to this many bytes: its two ends, when it is longer. */
 #define KEPT_PATH 200
-#define KEPT_END ((KEPT_PATH - 3) / 2)
+#define KEPT_END  ((KEPT_PATH - 3) / 2)
 
 enum failure_kind { FAILURE_NONE, FAILURE_PLAIN, FAILURE_PATH, FAILURE_NUMBERS };
 
@@ -61,7 +61,7 @@ bool mfs_is_quota_error(int code)
 }
 
 #define STRINGIFY_(x) #x
-#define STRINGIFY(x) STRINGIFY_(x)
+#define STRINGIFY(x)  STRINGIFY_(x)
 
 const char *mfs_version(void)
 {
@@ -128,7 +128,7 @@ const char *mfs_last_error(void)
 	case FAILURE_NUMBERS:
 		/* The format is one of this library's own constants; the compiler cannot see which. */
 		(void)snprintf(last.text, sizeof last.text, last.what, last.numbers[0], last.numbers[1],
-		               last.numbers[2]);
+					   last.numbers[2]);
 		break;
 	}
 	return last.text;

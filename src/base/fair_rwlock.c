@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of this file, innermost last: the mutex of a stripe of waiting threads, then a lock's
+ * Locks of this file, innermost last: the mutex of a list of waiting threads, then a lock's
  * queue_lock. Nothing else is taken under either, and neither is held while sleeping.
  */
 #include "base/fair_rwlock.h"
@@ -14,17 +14,21 @@
 #include <stddef.h>
 
 /* L3: how long a reader waits before it passes a writer, at first and at most. */
-#define PASS_AFTER_NS (10 * MFS__NS_PER_MS)
+#define PASS_AFTER_NS  (10 * MFS__NS_PER_MS)
 #define PASS_DOUBLINGS 7
 
 /* A hand-over takes less than this many looks when the owner is about to leave. */
 #define SPINS 100
 
+/* Lists of waiting threads. A fork holds all their mutexes, and the race detector takes no more
+ * than 64 in one thread. */
+#define WAITING_LISTS 16
+
 /* Every waiting thread, so that a forked child can clear the queues of threads it does not have. */
 static struct waiting {
 	_Alignas(2 * MFS__CACHE_LINE) pthread_mutex_t mutex;
 	struct mfs__rwlock_waiter *first; /* under mutex */
-} waiting[MFS__STRIPES] = {[0 ... MFS__STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
+} waiting[WAITING_LISTS] = {[0 ... WAITING_LISTS - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
 
 static void queue_lock(struct mfs__rwlock *lock)
 {
@@ -32,7 +36,7 @@ static void queue_lock(struct mfs__rwlock *lock)
 
 	/* pairs with queue_unlock */
 	if (atomic_compare_exchange_strong_explicit(&lock->queue_lock, &free, 1, memory_order_acquire,
-	                                            memory_order_relaxed))
+												memory_order_relaxed))
 		return;
 	/* pairs with queue_unlock */
 	while (atomic_exchange_explicit(&lock->queue_lock, 2, memory_order_acquire))
@@ -64,9 +68,8 @@ static void grant(struct mfs__rwlock *lock)
 				wanted &= ~MFS__RWLOCK_QUEUED;
 			/* pairs with mfs__rwlock_unlock_read, mfs__rwlock_unlock_write: what the last owner
 			 * did is passed on to the waiter through `granted` */
-		} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, wanted,
-		                                                memory_order_acquire,
-		                                                memory_order_relaxed));
+		} while (!atomic_compare_exchange_weak_explicit(
+			&lock->state, &state, wanted, memory_order_acquire, memory_order_relaxed));
 		lock->head = waiter->next;
 		if (!lock->head)
 			lock->tail = NULL;
@@ -104,7 +107,7 @@ static void leave_queue(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *wai
 
 /* Under queue_lock: the first writer that waits ahead of a reader, or NULL. */
 static struct mfs__rwlock_waiter *writer_ahead(struct mfs__rwlock *lock,
-                                               struct mfs__rwlock_waiter *reader)
+											   struct mfs__rwlock_waiter *reader)
 {
 	for (struct mfs__rwlock_waiter *waiter = lock->head; waiter != reader; waiter = waiter->next)
 		if (waiter->writer)
@@ -125,7 +128,7 @@ static bool pass_writer(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *rea
 			return false;
 		/* pairs with mfs__rwlock_unlock_write */
 	} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
-	                                                memory_order_acquire, memory_order_relaxed));
+													memory_order_acquire, memory_order_relaxed));
 	struct mfs__rwlock_waiter *writer = writer_ahead(lock, reader);
 	if (writer)
 		writer->passed++;
@@ -134,19 +137,19 @@ static bool pass_writer(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *rea
 }
 
 /*
- * A waiting thread changes a lock only under the mutex of its stripe, which a fork takes: so the
+ * A waiting thread changes a lock only under the mutex of its list, which a fork takes: so the
  * child never finds a hand-over half done.
  */
-static void stripe_lock(struct mfs__rwlock_waiter *waiter)
+static void list_lock(struct mfs__rwlock_waiter *waiter)
 {
-	pthread_mutex_lock(&waiting[waiter->stripe].mutex);
+	pthread_mutex_lock(&waiting[waiter->list].mutex);
 	queue_lock(waiter->lock);
 }
 
-static void stripe_unlock(struct mfs__rwlock_waiter *waiter)
+static void list_unlock(struct mfs__rwlock_waiter *waiter)
 {
 	queue_unlock(waiter->lock);
-	pthread_mutex_unlock(&waiting[waiter->stripe].mutex);
+	pthread_mutex_unlock(&waiting[waiter->list].mutex);
 }
 
 /* How long a reader has to wait before it may pass the writer ahead of it. */
@@ -154,29 +157,29 @@ static int64_t patience(struct mfs__rwlock_waiter *reader)
 {
 	uint32_t passed = 0;
 
-	stripe_lock(reader);
+	list_lock(reader);
 	if (!is_granted(reader)) {
 		struct mfs__rwlock_waiter *writer = writer_ahead(reader->lock, reader);
 		if (writer)
 			passed = writer->passed;
 	}
-	stripe_unlock(reader);
+	list_unlock(reader);
 	return PASS_AFTER_NS << (passed < PASS_DOUBLINGS ? passed : PASS_DOUBLINGS);
 }
 
-/* Under the stripe's mutex. */
+/* Under the list's mutex. */
 static void list_insert(struct mfs__rwlock_waiter *waiter)
 {
-	struct waiting *stripe = &waiting[waiter->stripe];
+	struct waiting *list = &waiting[waiter->list];
 
-	waiter->list_next = stripe->first;
-	waiter->list_link = &stripe->first;
-	if (stripe->first)
-		stripe->first->list_link = &waiter->list_next;
-	stripe->first = waiter;
+	waiter->list_next = list->first;
+	waiter->list_link = &list->first;
+	if (list->first)
+		list->first->list_link = &waiter->list_next;
+	list->first = waiter;
 }
 
-/* Under the stripe's mutex. */
+/* Under the list's mutex. */
 static void list_remove(struct mfs__rwlock_waiter *waiter)
 {
 	*waiter->list_link = waiter->list_next;
@@ -186,16 +189,16 @@ static void list_remove(struct mfs__rwlock_waiter *waiter)
 
 void mfs__rwlock_wait_done(struct mfs__rwlock_waiter *waiter)
 {
-	pthread_mutex_lock(&waiting[waiter->stripe].mutex);
+	pthread_mutex_lock(&waiting[waiter->list].mutex);
 	list_remove(waiter);
-	pthread_mutex_unlock(&waiting[waiter->stripe].mutex);
+	pthread_mutex_unlock(&waiting[waiter->list].mutex);
 }
 
 static void join_queue(struct mfs__rwlock_waiter *waiter)
 {
 	struct mfs__rwlock *lock = waiter->lock;
 
-	stripe_lock(waiter);
+	list_lock(waiter);
 	list_insert(waiter);
 	if (lock->tail)
 		lock->tail->next = waiter;
@@ -204,43 +207,43 @@ static void join_queue(struct mfs__rwlock_waiter *waiter)
 	lock->tail = waiter;
 	atomic_fetch_or_explicit(&lock->state, MFS__RWLOCK_QUEUED, memory_order_relaxed);
 	grant(lock); /* the lock may have become free since the caller looked */
-	stripe_unlock(waiter);
+	list_unlock(waiter);
 }
 
 /* Time is up. Returns true if the lock was handed over at the last moment all the same. */
 static bool give_up(struct mfs__rwlock_waiter *waiter)
 {
-	stripe_lock(waiter);
+	list_lock(waiter);
 	bool granted = is_granted(waiter);
 	if (!granted) {
 		leave_queue(waiter->lock, waiter);
 		list_remove(waiter);
 		grant(waiter->lock); /* this waiter may have been what held the others up */
 	}
-	stripe_unlock(waiter);
+	list_unlock(waiter);
 	return granted;
 }
 
 /* A reader has waited long enough. Returns true if it has the lock now. */
 static bool try_to_pass(struct mfs__rwlock_waiter *waiter)
 {
-	stripe_lock(waiter);
+	list_lock(waiter);
 	bool inside = is_granted(waiter);
 	if (!inside && pass_writer(waiter->lock, waiter)) {
 		inside = true;
 		atomic_store_explicit(&waiter->granted, 1, memory_order_relaxed); /* for a fork to see */
 	}
-	stripe_unlock(waiter);
+	list_unlock(waiter);
 	return inside;
 }
 
 bool mfs__rwlock_wait(struct mfs__rwlock *lock, bool writer, int64_t deadline,
-                      struct mfs__rwlock_waiter *waiter)
+					  struct mfs__rwlock_waiter *waiter)
 {
 	if (deadline == MFS__AT_ONCE)
 		return false;
-	*waiter =
-		(struct mfs__rwlock_waiter){.writer = writer, .lock = lock, .stripe = mfs__stripe()};
+	*waiter = (struct mfs__rwlock_waiter){
+		.writer = writer, .lock = lock, .list = mfs__stripe() % WAITING_LISTS};
 	join_queue(waiter);
 	for (int i = 0; i < SPINS && !is_granted(waiter); i++)
 		mfs__cpu_relax();
@@ -267,7 +270,7 @@ bool mfs__rwlock_lock_until(struct mfs__rwlock *lock, bool writer, int64_t deadl
 {
 	struct mfs__rwlock_waiter waiter;
 
-	if (writer ? mfs__rwlock_try_write(lock) : mfs__rwlock_try_read(lock))
+	if (mfs__rwlock_try(lock, writer))
 		return true;
 	if (!mfs__rwlock_wait(lock, writer, deadline, &waiter))
 		return false;
@@ -311,21 +314,21 @@ void mfs__rwlock_settle(struct mfs__rwlock *lock)
 
 void mfs__rwlock_fork_prepare(void)
 {
-	for (unsigned i = 0; i < MFS__STRIPES; i++)
+	for (unsigned i = 0; i < WAITING_LISTS; i++)
 		pthread_mutex_lock(&waiting[i].mutex);
 }
 
 void mfs__rwlock_fork_parent(void)
 {
-	for (unsigned i = 0; i < MFS__STRIPES; i++)
+	for (unsigned i = 0; i < WAITING_LISTS; i++)
 		pthread_mutex_unlock(&waiting[i].mutex);
 }
 
 void mfs__rwlock_fork_child(void)
 {
-	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+	for (unsigned i = 0; i < WAITING_LISTS; i++) {
 		for (struct mfs__rwlock_waiter *waiter = waiting[i].first; waiter;
-		     waiter = waiter->list_next) {
+			 waiter = waiter->list_next) {
 			struct mfs__rwlock *lock = waiter->lock;
 			uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
 			if (is_granted(waiter))

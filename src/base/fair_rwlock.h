@@ -42,8 +42,8 @@ struct mfs__rwlock {
 	struct mfs__rwlock_waiter *tail;
 };
 
-#define MFS__RWLOCK_WRITER 0x80000000u  /* held exclusively */
-#define MFS__RWLOCK_QUEUED 0x40000000u  /* somebody waits: newcomers queue up */
+#define MFS__RWLOCK_WRITER  0x80000000u /* held exclusively */
+#define MFS__RWLOCK_QUEUED  0x40000000u /* somebody waits: newcomers queue up */
 #define MFS__RWLOCK_READERS 0x3fffffffu /* held shared this many times */
 
 /** A waiting thread's place in the queue, on its stack. */
@@ -56,10 +56,10 @@ struct mfs__rwlock_waiter {
 	/* Constant while waiting. */
 	bool writer;
 	struct mfs__rwlock *lock;
-	/* Under the mutex of the stripe of waiting threads, for the sake of fork. */
+	/* Under the mutex of the list of waiting threads, for the sake of fork. */
 	struct mfs__rwlock_waiter *list_next;
 	struct mfs__rwlock_waiter **list_link;
-	unsigned stripe;
+	unsigned list;
 };
 
 /** Take the lock shared if that can be done at once. */
@@ -70,7 +70,7 @@ static inline bool mfs__rwlock_try_read(struct mfs__rwlock *lock)
 	while (!(state & (MFS__RWLOCK_WRITER | MFS__RWLOCK_QUEUED))) {
 		/* pairs with mfs__rwlock_unlock_write, mfs__rwlock_unlock_read */
 		if (atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
-		                                          memory_order_acquire, memory_order_relaxed))
+												  memory_order_acquire, memory_order_relaxed))
 			return true;
 	}
 	return false;
@@ -83,7 +83,7 @@ static inline bool mfs__rwlock_try_write(struct mfs__rwlock *lock)
 
 	/* pairs with mfs__rwlock_unlock_write, mfs__rwlock_unlock_read */
 	return atomic_compare_exchange_strong_explicit(&lock->state, &state, MFS__RWLOCK_WRITER,
-	                                               memory_order_acquire, memory_order_relaxed);
+												   memory_order_acquire, memory_order_relaxed);
 }
 
 /**
@@ -93,7 +93,7 @@ static inline bool mfs__rwlock_try_write(struct mfs__rwlock *lock)
  * once a fork can see by other means that the lock is held. Returns false when the time is up.
  */
 bool mfs__rwlock_wait(struct mfs__rwlock *lock, bool writer, int64_t deadline,
-                      struct mfs__rwlock_waiter *waiter);
+					  struct mfs__rwlock_waiter *waiter);
 
 /** End the registration that mfs__rwlock_wait() left. */
 void mfs__rwlock_wait_done(struct mfs__rwlock_waiter *waiter);
@@ -129,6 +129,21 @@ static inline void mfs__rwlock_unlock_write(struct mfs__rwlock *lock)
 
 	if (__builtin_expect(state & MFS__RWLOCK_QUEUED, 0))
 		mfs__rwlock_wake(lock);
+}
+
+/** Give back a lock that was taken as `writer` says. */
+static inline void mfs__rwlock_unlock(struct mfs__rwlock *lock, bool writer)
+{
+	if (writer)
+		mfs__rwlock_unlock_write(lock);
+	else
+		mfs__rwlock_unlock_read(lock);
+}
+
+/** Take the lock as `writer` says if that can be done at once. */
+static inline bool mfs__rwlock_try(struct mfs__rwlock *lock, bool writer)
+{
+	return writer ? mfs__rwlock_try_write(lock) : mfs__rwlock_try_read(lock);
 }
 
 /** How many threads are queued. For tests. */

@@ -88,16 +88,9 @@ static void child(void)
 	pthread_mutex_unlock(&fork_mutex);
 }
 
-static void install(void)
-{
-	/* Fails only for want of memory; a fork is then as unsafe as without this library's care. */
-	(void)pthread_atfork(prepare, parent, child);
-}
-
 void mfs__fork_install(const struct mfs__fork_hooks *hooks)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
 	handle_hooks = hooks;
-	(void)pthread_once(&once, install);
+	/* Fails only for want of memory; a fork is then as unsafe as without this library's care. */
+	(void)pthread_atfork(prepare, parent, child);
 }

@@ -7,8 +7,9 @@
  * of all handles (so that no call on a handle is under way), keeps waiting threads from moving and
  * the reclaimer between two rounds. Calls that only read need none of this.
  *
- * Nothing waits for long inside the gate or under a handle's lock: not for a file's lock, not for
- * room. So a fork waits for microseconds, or for a grace period.
+ * The gate is not entered twice by one thread. Nothing waits inside it or under a handle's lock:
+ * not for a file's lock, not for room. So a fork waits for the calls that are under way, each as
+ * long as it takes to copy its bytes, and for a grace period if the reclaimer waits for one.
  */
 #ifndef MFS_BASE_FORK_H
 #define MFS_BASE_FORK_H
@@ -51,7 +52,8 @@ static inline void mfs__gate_leave(unsigned stripe)
 {
 	/* pairs with the fork: what was done inside is complete in the child */
 	atomic_fetch_sub_explicit(&mfs__gate[stripe].inside, 1, memory_order_seq_cst);
-	if (mfs__unlikely(atomic_load_explicit(&mfs__gate_shut, memory_order_relaxed)))
+	/* pairs with the fork, which shuts the gate and then looks who is inside */
+	if (mfs__unlikely(atomic_load_explicit(&mfs__gate_shut, memory_order_seq_cst)))
 		mfs__gate_tell(stripe);
 }
 
@@ -62,7 +64,7 @@ struct mfs__fork_hooks {
 	void (*child)(void);
 };
 
-/** Install the fork handlers, once for the process; `hooks` are those of the handle table. */
+/** Install the fork handlers, with those of the handle table. To be called once. */
 void mfs__fork_install(const struct mfs__fork_hooks *hooks);
 
 #endif

@@ -29,7 +29,7 @@ static inline bool mfs__futex_wait(_Atomic uint32_t *word, uint32_t value, int64
 	}
 	int saved = errno;
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value, limit,
-	                      NULL, FUTEX_BITSET_MATCH_ANY);
+						  NULL, FUTEX_BITSET_MATCH_ANY);
 	bool in_time = result == 0 || errno != ETIMEDOUT;
 	errno = saved;
 	return in_time;

@@ -6,8 +6,8 @@
  *       allocated, and, where the object is called immutable, unchanged, until it leaves.
  *   R2  An object that was made unreachable and then given to mfs__retire() (base/reclaim.h) is
  *       freed only after every section that was open at that time has ended.
- *   R3  Inside a section nothing blocks, nothing calls user code, and no grace period is waited for.
- *       Sections nest.
+ *   R3  Inside a section nothing blocks, nothing calls user code, and no grace period is waited
+ * for. Sections nest.
  *
  * Pointers are published through C11 atomics, not through liburcu's macros, whose assembly the race
  * detector cannot see. The one order that remains invisible to it, "a section ended before the
@@ -36,10 +36,10 @@ extern char mfs__rcu_period;
  */
 #if !MFS__SANITIZED
 #include <urcu/static/urcu-bp.h>
-#define mfs__rcu_lock_() _urcu_bp_read_lock()
+#define mfs__rcu_lock_()   _urcu_bp_read_lock()
 #define mfs__rcu_unlock_() _urcu_bp_read_unlock()
 #else
-#define mfs__rcu_lock_() urcu_bp_read_lock()
+#define mfs__rcu_lock_()   urcu_bp_read_lock()
 #define mfs__rcu_unlock_() urcu_bp_read_unlock()
 #endif
 
@@ -54,7 +54,8 @@ extern char mfs__rcu_period;
 #define mfs__rcu_read_locked(pointer) atomic_load_explicit((pointer), memory_order_relaxed)
 
 /** Set a pointer in an object that is not published yet. */
-#define mfs__rcu_init(pointer, value) atomic_store_explicit((pointer), (value), memory_order_relaxed)
+#define mfs__rcu_init(pointer, value)                                                              \
+	atomic_store_explicit((pointer), (value), memory_order_relaxed)
 
 /** Replace a published pointer: what was written before becomes visible with it. */
 #ifdef MFS_PLANT_PLAIN_PUBLICATION

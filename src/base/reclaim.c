@@ -27,9 +27,9 @@
 
 /*
  * Pushing and then looking whether the reclaimer sleeps must not be reordered, nor going to sleep
- * and then looking for objects: both sides are sequentially consistent. The race detector would take
- * that for an order between all writers and see less; under it a read-modify-write on x86, a full
- * barrier by itself, is called a release.
+ * and then looking for objects: both sides are sequentially consistent. The race detector would
+ * take that for an order between all writers and see less; under it a read-modify-write on x86, a
+ * full barrier by itself, is called a release.
  */
 #if MFS__TSAN
 #define ORDER_PUSH memory_order_release
@@ -100,7 +100,7 @@ void mfs__retire(struct mfs__retired *retired, size_t size)
 		retired->next = top;
 		/* pairs with take_all, and with going to sleep in reclaimer() */
 	} while (!atomic_compare_exchange_weak_explicit(&stripe->top, &top, retired, ORDER_PUSH,
-	                                                memory_order_relaxed));
+													memory_order_relaxed));
 	bool full = bytes + (int64_t)size >= FLUSH_BYTES;
 	if (full)
 		flush(stripe);
@@ -181,12 +181,19 @@ static void rest(uint32_t state)
 	atomic_store_explicit(&reclaimer_state, state, memory_order_seq_cst);
 	/* pairs with mfs__reclaim_end */
 	if (atomic_load_explicit(&stopping, memory_order_seq_cst) ||
-	    (state == SLEEPING && !nothing_retired()))
+		(state == SLEEPING && !nothing_retired()))
 		atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
 	while (atomic_load_explicit(&reclaimer_state, memory_order_relaxed) == state)
 		if (!mfs__futex_wait(&reclaimer_state, state, until))
 			break;
 	atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
+}
+
+/* Free all that was retired before the call, and what comes meanwhile. */
+static void drain(void)
+{
+	while (run_round())
+		continue;
 }
 
 static void *reclaimer(void *unused)
@@ -197,6 +204,8 @@ static void *reclaimer(void *unused)
 			rest(NAPPING);
 			/* pairs with mfs__reclaim_end */
 		} else if (atomic_load_explicit(&stopping, memory_order_acquire)) {
+			/* What was retired before the end was announced may have come after the round. */
+			drain();
 			return NULL;
 		} else {
 			rest(SLEEPING);
@@ -236,7 +245,7 @@ static void make_up_for_thread(void)
 void mfs__reclaim_throttle(void)
 {
 	if (mfs__unlikely(!atomic_load_explicit(&running, memory_order_relaxed)) &&
-	    mfs__reclaim_pending() >= FLUSH_BYTES)
+		mfs__reclaim_pending() >= FLUSH_BYTES)
 		make_up_for_thread();
 	while (mfs__unlikely(atomic_load_explicit(&flushed, memory_order_relaxed) > BOUND_BYTES)) {
 		uint32_t round = atomic_load_explicit(&rounds, memory_order_relaxed);
@@ -271,8 +280,7 @@ void mfs__reclaim_end(void)
 			(void)pthread_join(thread, NULL);
 			atomic_store_explicit(&running, false, memory_order_relaxed);
 		} else {
-			while (run_round())
-				continue;
+			drain();
 		}
 	}
 	pthread_mutex_unlock(&users_mutex);

@@ -2,9 +2,9 @@
 /*
  * Deferred freeing with a bound.
  *
- * What a writer has made unreachable it retires; one thread of the process, "mfs-reclaim", waits for
- * a grace period and frees it. No call waits for a grace period. Retired bytes are counted; past
- * the bound, whoever calls mfs__reclaim_throttle() waits until the thread has caught up.
+ * What a writer has made unreachable it retires; one thread of the process, "mfs-reclaim", waits
+ * for a grace period and frees it. No call waits for a grace period. Retired bytes are counted;
+ * past the bound, whoever calls mfs__reclaim_throttle() waits until the thread has caught up.
  *
  * The thread runs while there is a workspace. After a fork, the child starts its own when it first
  * needs it. Where no thread can be started, mfs__reclaim_throttle() does the thread's work.

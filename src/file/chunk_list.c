@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* The share of its last chunk that a file keeps when it is appended to by one open after another. */
+/* The share of its last chunk that a file keeps when it is appended to by one open after another.
+ */
 #define REGROWN_SHARE 8
 /* Below this, a first chunk that grows is not worth an allocation of its own. */
 #define SMALLEST_GROWTH 64
@@ -160,7 +161,7 @@ fail:
 }
 
 int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                     uint64_t used, uint64_t size)
+					 uint64_t used, uint64_t size)
 {
 	if (size <= mfs__chunks_capacity(list))
 		return 0;
@@ -176,11 +177,10 @@ int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_accou
 		amount = charge_of(growth, account->overhead) - charged;
 		if (!mfs__quota_reserve(account->quota, amount)) {
 			uint64_t limit = account->quota->limit;
-			return mfs__fail_numbers(
-				MFS_EQUOTA,
-				"growth to hold %" PRIu64 " more bytes refused: %" PRIu64 " of %" PRIu64
-				" bytes free",
-				size - used, limit - mfs__quota_used(account->quota), limit);
+			return mfs__fail_numbers(MFS_EQUOTA,
+									 "growth to hold %" PRIu64 " more bytes refused: %" PRIu64
+									 " of %" PRIu64 " bytes free",
+									 size - used, limit - mfs__quota_used(account->quota), limit);
 		}
 	}
 	uint32_t old = list->count;
@@ -194,7 +194,7 @@ int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_accou
 
 /* Keep `size` bytes and, in the last chunk, room for `slack` more. */
 static void cut(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                uint64_t size, uint32_t slack)
+				uint64_t size, uint32_t slack)
 {
 	uint64_t charged = mfs__chunks_charge(list, account->overhead);
 	uint32_t old = list->count;
@@ -223,14 +223,14 @@ static void cut(struct mfs__chunk_list *list, const struct mfs__chunk_account *a
 }
 
 void mfs__chunks_shrink(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                        uint64_t size)
+						uint64_t size)
 {
 	if (size < mfs__chunks_capacity(list))
 		cut(list, account, size, 0);
 }
 
 void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                      uint64_t size)
+					  uint64_t size)
 {
 	if (size >= mfs__chunks_capacity(list))
 		return;
@@ -259,7 +259,7 @@ void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *targe
 }
 
 void mfs__chunks_write(struct mfs__chunk_list *list, uint64_t offset, const void *source,
-                       size_t length)
+					   size_t length)
 {
 	const unsigned char *from = source;
 	uint32_t index = mfs__chunk_index(offset);
@@ -302,7 +302,7 @@ bool mfs__chunks_validate(struct mfs__chunk_list *list, uint64_t size)
 		uint32_t length = mfs__chunk_length(i);
 		bool last = i == list->count - 1;
 		if (!chunk->bytes || chunk->capacity == 0 || chunk->capacity > length ||
-		    (!last && chunk->capacity != length))
+			(!last && chunk->capacity != length))
 			return false;
 	}
 	return size <= mfs__chunks_capacity(list);

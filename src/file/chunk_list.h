@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define MFS__CHUNK_FIRST_SHIFT 12 /* the first chunk has 4 KiB */
-#define MFS__CHUNK_LAST_SHIFT 20  /* no chunk has more than 1 MiB */
+#define MFS__CHUNK_LAST_SHIFT  20 /* no chunk has more than 1 MiB */
 
 /** The longest file: the list's count is 32 bits wide. */
 #define MFS__FILE_SIZE_MAX ((uint64_t)(UINT32_MAX - 16) << MFS__CHUNK_LAST_SHIFT)
@@ -46,9 +46,9 @@ struct mfs__chunk_list {
 	struct mfs__chunk first;
 	struct mfs__chunk *rest; /* chunks 1 to count - 1 */
 	uint32_t count;
-	uint32_t rest_room;   /* how many fit into `rest` */
-	bool was_trimmed;     /* the last chunk was cut to size */
-	bool was_regrown;     /* and then extended again */
+	uint32_t rest_room; /* how many fit into `rest` */
+	bool was_trimmed;   /* the last chunk was cut to size */
+	bool was_regrown;   /* and then extended again */
 };
 
 /** Where a list's chunks are charged and counted. */
@@ -66,7 +66,7 @@ static inline uint32_t mfs__chunk_index(uint64_t offset)
 	if (offset < (UINT64_C(1) << MFS__CHUNK_LAST_SHIFT))
 		return 64 - MFS__CHUNK_FIRST_SHIFT - (uint32_t)__builtin_clzll(offset);
 	return MFS__CHUNK_LAST_SHIFT - MFS__CHUNK_FIRST_SHIFT +
-	       (uint32_t)(offset >> MFS__CHUNK_LAST_SHIFT);
+		   (uint32_t)(offset >> MFS__CHUNK_LAST_SHIFT);
 }
 
 /** Where chunk `index` starts. */
@@ -111,22 +111,22 @@ uint64_t mfs__chunks_charge(struct mfs__chunk_list *list, uint64_t overhead);
  * Returns 0, MFS_EQUOTA, MFS_ENOMEM or MFS_EFBIG; then nothing has changed.
  */
 int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                     uint64_t used, uint64_t size);
+					 uint64_t used, uint64_t size);
 
 /** Free whole chunks beyond `size` bytes and cut the last one to size: truncation. */
 void mfs__chunks_shrink(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                        uint64_t size);
+						uint64_t size);
 
 /** Give back what a file of `size` bytes does not use, when it is closed. */
 void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-                      uint64_t size);
+					  uint64_t size);
 
 /** Copy `length` bytes at `offset`, all within the capacity, to `target`. */
 void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *target, size_t length);
 
 /** Copy `length` bytes from `source` to `offset`, all within the capacity. */
 void mfs__chunks_write(struct mfs__chunk_list *list, uint64_t offset, const void *source,
-                       size_t length);
+					   size_t length);
 
 /** Clear `length` bytes at `offset`, all within the capacity. */
 void mfs__chunks_clear(struct mfs__chunk_list *list, uint64_t offset, uint64_t length);

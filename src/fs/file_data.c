@@ -60,7 +60,7 @@ static int check_promotion(mfs *fs, struct mfs__file *file, uint64_t size)
 }
 
 int mfs__file_write(mfs *fs, struct mfs__file *file, uint64_t offset, const struct iovec *vector,
-                    int count, size_t length)
+					int count, size_t length)
 {
 	uint64_t old = mfs__node_size(&file->node);
 	uint64_t end = offset + length;

@@ -22,11 +22,11 @@ int mfs__file_replace_by_zeros(mfs *fs, struct mfs__file *file, uint64_t size);
 /**
  * Write the vector's bytes, `length` in all, at `offset`, filling a gap before it with zeros.
  *
- * Errors: as mfs__chunks_grow(), and MFS_ENOTSUP, noted, for a storage mode that refuses. Nothing has
- * changed then. Returns 0.
+ * Errors: as mfs__chunks_grow(), and MFS_ENOTSUP, noted, for a storage mode that refuses. Nothing
+ * has changed then. Returns 0.
  */
 int mfs__file_write(mfs *fs, struct mfs__file *file, uint64_t offset, const struct iovec *vector,
-                    int count, size_t length);
+					int count, size_t length);
 
 /** Give back what the file does not use. */
 void mfs__file_trim(mfs *fs, struct mfs__file *file);

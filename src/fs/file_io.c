@@ -2,6 +2,7 @@
 /* Calls on open handles. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fork.h"
 #include "fs/file_data.h"
 #include "fs/handle_table.h"
 
@@ -27,10 +28,7 @@ static void end_access(struct access *access)
 	struct mfs__handle *handle = access->handle;
 
 	if (access->file_locked) {
-		if (access->file_exclusive)
-			mfs__rwlock_unlock_write(&handle->file->lock);
-		else
-			mfs__rwlock_unlock_read(&handle->file->lock);
+		mfs__rwlock_unlock(&handle->file->lock, access->file_exclusive);
 		/* Before the handle's lock goes: a fork then finds either all of the call or nothing. */
 		if (access->waited)
 			mfs__rwlock_wait_done(&access->waiter);
@@ -39,8 +37,8 @@ static void end_access(struct access *access)
 }
 
 /*
- * A shared handle's file is locked by somebody: wait for it without the handle's lock (H2), with the
- * file pinned, then see whether the handle is still open.
+ * A shared handle's file is locked by somebody: wait for it without the handle's lock (H2), with
+ * the file pinned, then see whether the handle is still open.
  */
 static int wait_for_file(struct access *access, mfs_file *file)
 {
@@ -56,17 +54,18 @@ static int wait_for_file(struct access *access, mfs_file *file)
 	mfs__handle_unlock(handle, access->exclusive);
 	int code = 0;
 	if (!mfs__rwlock_wait(&data->lock, access->file_exclusive, mfs__deadline(timeout),
-	                      &access->waiter)) {
+						  &access->waiter)) {
 		code = mfs__fail(MFS_ETIMEDOUT, "call on a shared handle");
 	} else {
 		access->waited = true;
 		if (!mfs__handle_lock(file, access->exclusive)) {
 			code = MFS_EBADF;
-			if (access->file_exclusive)
-				mfs__rwlock_unlock_write(&data->lock);
-			else
-				mfs__rwlock_unlock_read(&data->lock);
+			/* Closed meanwhile. Inside the gate a fork finds the lock and the waiter, or neither.
+			 */
+			unsigned gate = mfs__gate_enter();
+			mfs__rwlock_unlock(&data->lock, access->file_exclusive);
 			mfs__rwlock_wait_done(&access->waiter);
+			mfs__gate_leave(gate);
 		}
 	}
 	mfs__node_release(&data->node, MFS__REFS_PIN);
@@ -99,8 +98,7 @@ static int begin_access(struct access *access, mfs_file *file, bool exclusive, u
 	access->file_locked = true;
 	access->file_exclusive = (needed & MFS__MODE_WRITE) != 0;
 	access->waited = false;
-	struct mfs__rwlock *lock = &handle->file->lock;
-	if (access->file_exclusive ? mfs__rwlock_try_write(lock) : mfs__rwlock_try_read(lock))
+	if (mfs__rwlock_try(&handle->file->lock, access->file_exclusive))
 		return 0;
 	return wait_for_file(access, file);
 }
@@ -205,7 +203,7 @@ int64_t mfs_readv(mfs_file *file, const struct iovec *vector, int count)
 
 /* Write at the cursor, or at `offset` if that is not NULL. */
 static int64_t write_vector(mfs_file *file, const struct iovec *vector, int count,
-                            const int64_t *offset)
+							const int64_t *offset)
 {
 	struct access access;
 	size_t length;
@@ -279,8 +277,8 @@ int64_t mfs_seek(mfs_file *file, int64_t offset, int whence)
 		break;
 	}
 	int64_t result;
-	if (!valid || (offset < 0 && (uint64_t)-(offset + 1) >= base) ||
-	    (offset > 0 && (uint64_t)offset > (uint64_t)OFFSET_MAX - base)) {
+	if (!valid || (offset < 0 && (uint64_t) - (offset + 1) >= base) ||
+		(offset > 0 && (uint64_t)offset > (uint64_t)OFFSET_MAX - base)) {
 		result = mfs__fail(MFS_EINVAL, "mfs_seek");
 	} else {
 		handle->position = base + (uint64_t)offset;
@@ -318,7 +316,7 @@ int mfs_truncate(mfs_file *file, int64_t size)
 			code = mfs__file_extend(handle->fs, handle->file, wanted);
 		else if (wanted < old)
 			mfs__file_shorten(handle->fs, handle->file, wanted);
-		if (!code && handle->position > wanted)
+		if (wanted < old && handle->position > wanted)
 			handle->position = wanted;
 	}
 	end_access(&access);

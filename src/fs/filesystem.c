@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_QUOTA (UINT64_C(256) << 20)
+#define DEFAULT_QUOTA           (UINT64_C(256) << 20)
 #define DEFAULT_PROMOTION_LIMIT (UINT64_C(512) << 20)
-#define DEFAULT_CHUNK_OVERHEAD 64
-#define DEFAULT_LOCK_TIMEOUT INT64_C(30000)
-#define NO_OVERHEAD INT64_C(-1)
+#define DEFAULT_CHUNK_OVERHEAD  64
+#define DEFAULT_LOCK_TIMEOUT    INT64_C(30000)
+#define NO_OVERHEAD             INT64_C(-1)
+/* No options struct is ever this large: a larger struct_size is a mistake, and not read from. */
+#define OPTIONS_SIZE_MAX 4096
 
 bool mfs__options_copy(void *out, size_t known, size_t oldest, const void *options)
 {
@@ -29,7 +31,7 @@ bool mfs__options_copy(void *out, size_t known, size_t oldest, const void *optio
 	memcpy(&given, options, sizeof given);
 	if (given == 0)
 		given = oldest;
-	if (given < oldest)
+	if (given < oldest || given > OPTIONS_SIZE_MAX)
 		return false;
 	for (size_t i = known; i < given; i++)
 		if (((const char *)options)[i])
@@ -48,12 +50,12 @@ static const char *fault_of(const mfs_options *options)
 	if (options->max_quota > INT64_MAX)
 		return "max_quota of mfs_options";
 	if (options->default_storage < MFS_STORAGE_AUTO ||
-	    options->default_storage > MFS_STORAGE_RANDOM_ACCESS)
+		options->default_storage > MFS_STORAGE_RANDOM_ACCESS)
 		return "default_storage of mfs_options";
 	if (options->memory_guard < MFS_GUARD_NONE || options->memory_guard > MFS_GUARD_PER_WRITE)
 		return "memory_guard of mfs_options";
 	if (options->memory_guard_action < MFS_GUARD_WARN ||
-	    options->memory_guard_action > MFS_GUARD_FAIL)
+		options->memory_guard_action > MFS_GUARD_FAIL)
 		return "memory_guard_action of mfs_options";
 	if (options->memory_guard_interval < 0)
 		return "memory_guard_interval of mfs_options";
@@ -94,8 +96,8 @@ int mfs_new(const mfs_options *options, mfs **out)
 		return mfs__fail(MFS_ENOMEM, "mfs_new");
 	}
 	fs->chunk_overhead = o.chunk_overhead == NO_OVERHEAD ? 0
-						 : o.chunk_overhead ? (uint64_t)o.chunk_overhead
-											: DEFAULT_CHUNK_OVERHEAD;
+						 : o.chunk_overhead              ? (uint64_t)o.chunk_overhead
+														 : DEFAULT_CHUNK_OVERHEAD;
 	fs->promotion_hard_limit =
 		o.promotion_hard_limit ? o.promotion_hard_limit : DEFAULT_PROMOTION_LIMIT;
 	fs->default_lock_timeout =
@@ -116,9 +118,9 @@ int mfs__nodes_reserve(struct mfs *fs, uint64_t count)
 	if (!fs->has_node_limit || mfs__quota_reserve(&fs->nodes, count))
 		return 0;
 	return mfs__fail_numbers(MFS_ENODES,
-	                         "%" PRIu64 " more refused: %" PRIu64 " of at most %" PRIu64
-	                         " files and directories exist",
-	                         count, mfs__quota_used(&fs->nodes), fs->nodes.limit);
+							 "%" PRIu64 " more refused: %" PRIu64 " of at most %" PRIu64
+							 " files and directories exist",
+							 count, mfs__quota_used(&fs->nodes), fs->nodes.limit);
 }
 
 void mfs__nodes_release(struct mfs *fs, uint64_t count)
@@ -192,7 +194,7 @@ int mfs_free(mfs *fs)
 	int64_t handles = sum_of_handles(fs);
 	if (handles)
 		return mfs__fail_numbers(MFS_EBUSY, "mfs_free refused: %" PRIu64 " handles are open",
-		                         (uint64_t)handles, 0, 0);
+								 (uint64_t)handles, 0, 0);
 	mfs__tree_free(fs, fs->root);
 	mfs__free_aligned(fs);
 	mfs__reclaim_end();
@@ -282,9 +284,8 @@ bool mfs__validate(struct mfs *fs)
 	}
 	if (mfs_stats(fs, &usage))
 		return false;
-	return census.sound && census.files == usage.files &&
-	       census.directories == usage.directories && census.chunks == usage.chunks &&
-	       census.charge == usage.used_bytes &&
-	       (!fs->has_node_limit ||
-	        census.files + census.directories == mfs__quota_used(&fs->nodes));
+	return census.sound && census.files == usage.files && census.directories == usage.directories &&
+		   census.chunks == usage.chunks && census.charge == usage.used_bytes &&
+		   (!fs->has_node_limit ||
+			census.files + census.directories == mfs__quota_used(&fs->nodes));
 }

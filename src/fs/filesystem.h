@@ -38,7 +38,7 @@ struct mfs {
 static inline struct mfs__chunk_account mfs__account(struct mfs *fs)
 {
 	return (struct mfs__chunk_account){&fs->quota, fs->chunk_overhead,
-	                                   &fs->counters[mfs__stripe()].chunks};
+									   &fs->counters[mfs__stripe()].chunks};
 }
 
 static inline void mfs__count(_Atomic int64_t *counter, int64_t change)
@@ -53,7 +53,8 @@ void mfs__nodes_release(struct mfs *fs, uint64_t count);
 /** Free a file's data and give its quota back. The caller knows that nobody uses it. */
 void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file);
 
-/** Free a directory and all below it, which no thread can reach: counts and nodes stay as they are. */
+/** Free a directory and all below it, which no thread can reach: counts and nodes stay as they are.
+ */
 void mfs__tree_free(struct mfs *fs, struct mfs__directory *top);
 
 /**

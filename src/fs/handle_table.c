@@ -11,11 +11,11 @@
 
 /* Slots come in segments; the table of segments stays where it is. */
 #define SEGMENT_SLOTS 64
-#define SEGMENTS (UINT32_C(1) << 18)
+#define SEGMENTS      ((UINT32_C(1) << 18) - 1)
 /* A handle is the number of its slot plus one, and above that the slot's uses. */
 #define INDEX_BITS 24
 
-_Static_assert((uint64_t)SEGMENTS *SEGMENT_SLOTS <= UINT64_C(1) << INDEX_BITS, "slots fit");
+_Static_assert((uint64_t)SEGMENTS *SEGMENT_SLOTS < UINT64_C(1) << INDEX_BITS, "slots fit");
 _Static_assert(sizeof(mfs_file *) == 8, "a handle has 64 bits");
 
 /* Published once each, never changed again. Untouched parts of it take no memory. */
@@ -29,17 +29,17 @@ static struct free_slots {
 } free_slots[MFS__STRIPES] = {[0 ... MFS__STRIPES - 1] = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
 
 /* Under the stripe's mutex. */
-static bool add_segment(unsigned stripe)
+static int add_segment(unsigned stripe)
 {
 	struct mfs__handle *segment =
 		mfs__alloc_immortal(_Alignof(struct mfs__handle), SEGMENT_SLOTS * sizeof *segment);
 	if (!segment)
-		return false;
+		return MFS_ENOMEM;
 	uint32_t number = atomic_fetch_add_explicit(&segments_used, 1, memory_order_relaxed);
 	if (number >= SEGMENTS) {
 		atomic_fetch_sub_explicit(&segments_used, 1, memory_order_relaxed);
 		mfs__free_immortal(segment);
-		return false;
+		return MFS_EMFILE;
 	}
 	memset(segment, 0, SEGMENT_SLOTS * sizeof *segment);
 	for (uint32_t i = SEGMENT_SLOTS; i-- > 0;) {
@@ -50,23 +50,25 @@ static bool add_segment(unsigned stripe)
 	}
 	/* pairs with find */
 	atomic_store_explicit(&segments[number], segment, memory_order_release);
-	return true;
+	return 0;
 }
 
-struct mfs__handle *mfs__handle_take(void)
+int mfs__handle_take(struct mfs__handle **out)
 {
 	unsigned stripe = mfs__stripe();
 	struct free_slots *slots = &free_slots[stripe];
-	struct mfs__handle *handle = NULL;
+	int code = 0;
 
 	pthread_mutex_lock(&slots->mutex);
-	if (slots->first || add_segment(stripe)) {
-		handle = slots->first;
-		slots->first = handle->next_free;
-		handle->uses++;
+	if (mfs__unlikely(!slots->first))
+		code = add_segment(stripe);
+	if (mfs__likely(!code)) {
+		*out = slots->first;
+		slots->first = (*out)->next_free;
+		(*out)->uses++;
 	}
 	pthread_mutex_unlock(&slots->mutex);
-	return handle;
+	return code;
 }
 
 void mfs__handle_give(struct mfs__handle *handle)
@@ -128,8 +130,7 @@ static void each_slot(void (*action)(struct mfs__handle *handle))
 
 	for (uint32_t number = 0; number < used && number < SEGMENTS; number++) {
 		/* pairs with add_segment */
-		struct mfs__handle *segment =
-			atomic_load_explicit(&segments[number], memory_order_acquire);
+		struct mfs__handle *segment = atomic_load_explicit(&segments[number], memory_order_acquire);
 		for (uint32_t i = 0; segment && i < SEGMENT_SLOTS; i++)
 			action(&segment[i]);
 	}
@@ -160,9 +161,16 @@ static void fork_after(void)
 	each_slot(let_go);
 }
 
-void mfs__handle_table_init(void)
+static void install_hooks(void)
 {
 	static const struct mfs__fork_hooks hooks = {fork_prepare, fork_after, fork_after};
 
 	mfs__fork_install(&hooks);
+}
+
+void mfs__handle_table_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, install_hooks);
 }

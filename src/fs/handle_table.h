@@ -2,9 +2,9 @@
 /*
  * Handles: what an mfs_file stands for.
  *
- * An mfs_file is not a pointer but a number: a slot of the process's table of handles, and which use
- * of that slot. Slots are never freed, so a handle that was closed, by whomever, is recognised as
- * long as its slot has not been used 2^40 times since.
+ * An mfs_file is not a pointer but a number: a slot of the process's table of handles, and which
+ * use of that slot. Slots are never freed, so a handle that was closed, by whomever, is recognised
+ * as long as its slot has not been used 2^40 times since.
  *
  *   H1  A slot's lock excludes calls on the handle from each other, as far as they need that, and
  *       closing from all of them. Under the lock, `id` says whether the handle is the caller's.
@@ -58,8 +58,8 @@ struct mfs__handle {
 /** Prepare the table and install its fork handlers, once for the process. */
 void mfs__handle_table_init(void);
 
-/** Take a free slot, with id 0. Returns NULL when there is no memory or no number left. */
-struct mfs__handle *mfs__handle_take(void);
+/** Take a free slot, with id 0. Returns 0, MFS_ENOMEM, or MFS_EMFILE when no number is left. */
+int mfs__handle_take(struct mfs__handle **out);
 
 /** Give a slot back, with id 0. */
 void mfs__handle_give(struct mfs__handle *handle);
@@ -75,10 +75,7 @@ struct mfs__handle *mfs__handle_lock(mfs_file *file, bool exclusive);
 
 static inline void mfs__handle_unlock(struct mfs__handle *handle, bool exclusive)
 {
-	if (exclusive)
-		mfs__rwlock_unlock_write(&handle->lock);
-	else
-		mfs__rwlock_unlock_read(&handle->lock);
+	mfs__rwlock_unlock(&handle->lock, exclusive);
 }
 
 #endif

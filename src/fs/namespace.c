@@ -13,6 +13,8 @@
 #include "base/test_hook.h"
 #include "fs/filesystem.h"
 
+#include <sched.h>
+
 /* Looked up again: what was found has gone, or has come, in the meantime. */
 #define AGAIN 1
 
@@ -26,15 +28,24 @@ static void unpin(struct mfs__directory *directory)
 	mfs__node_release(&directory->node, MFS__REFS_PIN);
 }
 
-/* Put a new node's first dentry into a directory whose mutex is held, or that nobody can see. */
-static int insert(struct mfs__directory *directory, struct mfs__node *node)
+/*
+ * Put a new node's first dentry into a directory whose mutex is held, or that nobody can see. The
+ * nodes are reserved last, so that nothing is reserved for what is not made after all.
+ */
+static int insert(mfs *fs, struct mfs__directory *directory, struct mfs__node *node,
+				  uint64_t reserve)
 {
 	struct mfs__slot_change change;
 
 	int code = mfs__directory_make_room(directory);
 	if (!code)
 		code = mfs__directory_prepare(directory, NULL, NULL, mfs__first_dentry(node), &change);
-	if (!code)
+	if (code)
+		return code;
+	code = mfs__nodes_reserve(fs, reserve);
+	if (code)
+		mfs__directory_abandon(&change);
+	else
 		mfs__directory_commit(&change);
 	return code;
 }
@@ -48,7 +59,7 @@ static int insert(struct mfs__directory *directory, struct mfs__node *node)
  * topmost one in *top.
  */
 static int build_chain(mfs *fs, struct mfs__directory *parent, const struct mfs__name *leaf,
-                       struct mfs__path_cursor rest, struct mfs__directory **top)
+					   struct mfs__path_cursor rest, struct mfs__directory **top)
 {
 	int64_t now = mfs__timestamp();
 	struct mfs__directory *last = mfs__directory_new(leaf, parent, now);
@@ -59,7 +70,7 @@ static int build_chain(mfs *fs, struct mfs__directory *parent, const struct mfs_
 		return MFS_ENOMEM;
 	while (mfs__path_next(&rest, &name) == MFS__PATH_NAME) {
 		struct mfs__directory *next = mfs__directory_new(&name, last, now);
-		int code = next ? insert(last, &next->node) : MFS_ENOMEM;
+		int code = next ? insert(fs, last, &next->node, 0) : MFS_ENOMEM;
 		if (code) {
 			if (next) {
 				mfs__directory_free_table(next);
@@ -83,30 +94,23 @@ static int make_missing(mfs *fs, const struct mfs__lookup *found, struct mfs__pa
 
 	while (mfs__path_next(&counted, &name) == MFS__PATH_NAME)
 		count++;
-	int code = mfs__nodes_reserve(fs, count);
+	int code = build_chain(fs, found->parent, &found->leaf, rest, &top);
 	if (code)
 		return code;
-	code = build_chain(fs, found->parent, &found->leaf, rest, &top);
-	if (code)
-		goto release;
 	mfs__yield("mkdir: about to lock");
 	if (!mfs__directory_lock(found->parent)) {
 		code = AGAIN; /* the parent has gone: perhaps it is missing now, too */
 	} else {
-		code = mfs__directory_find_locked(found->parent, &found->leaf)
-				   ? AGAIN
-				   : insert(found->parent, &top->node);
+		if (mfs__directory_find_locked(found->parent, &found->leaf))
+			code = AGAIN;
+		else
+			code = insert(fs, found->parent, &top->node, count);
 		mfs__directory_unlock(found->parent);
 	}
-	if (code) {
+	if (code)
 		mfs__tree_free(fs, top);
-		goto release;
-	}
-	mfs__count(&fs->counters[mfs__stripe()].directories, (int64_t)count);
-	return 0;
-
-release:
-	mfs__nodes_release(fs, count);
+	else
+		mfs__count(&fs->counters[mfs__stripe()].directories, (int64_t)count);
 	return code;
 }
 
@@ -139,9 +143,8 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
 	if (code)
 		return mfs__fail_path(code, "mkdir", path);
 	unsigned gate = mfs__gate_enter();
-	do
-		code = try_mkdir(fs, &walked, (flags & MFS_EXIST_OK) != 0);
-	while (code == AGAIN);
+	while ((code = try_mkdir(fs, &walked, (flags & MFS_EXIST_OK) != 0)) == AGAIN)
+		sched_yield(); /* another call is at work there */
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
 	mfs__reclaim_throttle();
@@ -184,7 +187,7 @@ static int unlink_directory(struct mfs__directory *directory)
 
 /* Under the parent's mutex: take the name out. */
 static int remove_locked(struct mfs__directory *parent, const struct mfs__name *leaf,
-                         struct mfs__dentry **out, bool *data_stays)
+						 struct mfs__dentry **out, bool *data_stays)
 {
 	struct mfs__dentry *dentry = mfs__directory_find_locked(parent, leaf);
 	struct mfs__slot_change change;
@@ -215,7 +218,7 @@ static int try_remove(mfs *fs, struct mfs__path *path)
 	bool data_stays = false;
 
 	mfs__rcu_lock();
-	int code = mfs__lookup(fs->root, path, &found);
+	int code = mfs__lookup(fs->root, path, &found, true);
 	if (!code && !found.parent)
 		code = MFS_EINVAL; /* the root */
 	else if (!code && (!found.node || !pin(found.parent)))
@@ -263,6 +266,7 @@ struct renaming {
 	struct mfs__name from_leaf;
 	struct mfs__name to_leaf;
 	bool replace;
+	bool to_is_at_fault;          /* for the message */
 	struct mfs__dentry *from;     /* the old name, taken out */
 	struct mfs__dentry *replaced; /* what was at the destination, or NULL */
 	bool replaced_data_stays;
@@ -270,16 +274,16 @@ struct renaming {
 
 /*
  * Find and pin the two directories. Both paths are walked in one section, so that what the first
- * found is still safe when the second is done; a walk that had to leave the section in between would
- * lose it, and so the first is pinned at once.
+ * found is still safe when the second is done; a walk that had to leave the section in between
+ * would lose it, and so the first is pinned at once.
  */
 static int find_parents(mfs *fs, struct mfs__path *from, struct mfs__path *to,
-                        struct renaming *renaming)
+						struct renaming *renaming)
 {
 	struct mfs__lookup found;
 
 	mfs__rcu_lock();
-	int code = mfs__lookup(fs->root, from, &found);
+	int code = mfs__lookup(fs->root, from, &found, true);
 	if (!code && !found.parent)
 		code = MFS_EINVAL; /* the root */
 	else if (!code && (!found.node || !pin(found.parent)))
@@ -289,17 +293,19 @@ static int find_parents(mfs *fs, struct mfs__path *from, struct mfs__path *to,
 	renaming->from_parent = found.parent;
 	renaming->from_leaf = found.leaf;
 
-	code = mfs__lookup(fs->root, to, &found);
+	renaming->to_is_at_fault = true;
+	code = mfs__lookup(fs->root, to, &found, true);
 	if (!code && !found.parent)
 		code = MFS_EINVAL;
 	else if (!code && !pin(found.parent))
-		code = MFS_ENOENT;
+		code = AGAIN; /* the directory is about to go */
 	if (code) {
 		unpin(renaming->from_parent);
 		goto out;
 	}
 	renaming->to_parent = found.parent;
 	renaming->to_leaf = found.leaf;
+	renaming->to_is_at_fault = false;
 out:
 	mfs__rcu_unlock();
 	return code;
@@ -314,8 +320,9 @@ static int check_rename(struct renaming *r)
 	if (r->from->node->is_dir)
 		return MFS_ENOTSUP;
 	r->replaced = mfs__directory_find_locked(r->to_parent, &r->to_leaf);
-	if (!r->replaced)
-		return 0;
+	if (!r->replaced || r->replaced == r->from)
+		return r->replaced && !r->replace ? MFS_EEXIST : 0;
+	r->to_is_at_fault = !r->replace || r->replaced->node->is_dir;
 	if (!r->replace)
 		return MFS_EEXIST;
 	return r->replaced->node->is_dir ? MFS_EISDIR : 0;
@@ -349,7 +356,7 @@ static int rename_locked(struct renaming *r)
 	if (code)
 		goto fail;
 	bool one_slot = r->from_parent == r->to_parent &&
-	                mfs__directory_same_slot(r->to_parent, r->from->hash, to->hash);
+					mfs__directory_same_slot(r->to_parent, r->from->hash, to->hash);
 	code = mfs__directory_prepare(r->to_parent, r->replaced, one_slot ? r->from : NULL, to, &in);
 	if (!code && !one_slot)
 		code = mfs__directory_prepare(r->from_parent, r->from, NULL, NULL, &out);
@@ -373,25 +380,24 @@ fail:
 	return code;
 }
 
-static int try_rename(mfs *fs, struct mfs__path *from, struct mfs__path *to, bool replace)
+static int try_rename(mfs *fs, struct mfs__path *from, struct mfs__path *to, struct renaming *r)
 {
-	struct renaming r = {.replace = replace};
+	int code = find_parents(fs, from, to, r);
 
-	int code = find_parents(fs, from, to, &r);
 	if (code)
 		return code;
 	bool replaced = false;
-	if (mfs__directory_lock_pair(r.from_parent, r.to_parent)) {
-		code = rename_locked(&r);
-		replaced = !code && r.replaced && r.replaced != r.from;
-		mfs__directory_unlock_pair(r.from_parent, r.to_parent);
+	if (mfs__directory_lock_pair(r->from_parent, r->to_parent)) {
+		code = rename_locked(r);
+		replaced = !code && r->replaced && r->replaced != r->from;
+		mfs__directory_unlock_pair(r->from_parent, r->to_parent);
 	} else {
-		code = MFS_ENOENT;
+		code = AGAIN; /* one of the directories is about to go */
 	}
 	if (replaced)
-		bury(fs, r.replaced, r.replaced_data_stays);
-	unpin(r.from_parent);
-	unpin(r.to_parent);
+		bury(fs, r->replaced, r->replaced_data_stays);
+	unpin(r->from_parent);
+	unpin(r->to_parent);
 	return code;
 }
 
@@ -409,10 +415,15 @@ int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags)
 	if (code)
 		return mfs__fail_path(code, "rename to", to);
 	unsigned gate = mfs__gate_enter();
-	code = try_rename(fs, &walked_from, &walked_to, (flags & MFS_RENAME_REPLACE) != 0);
+	struct renaming r = {.replace = (flags & MFS_RENAME_REPLACE) != 0};
+	while ((code = try_rename(fs, &walked_from, &walked_to, &r)) == AGAIN)
+		sched_yield(); /* another call is at work there */
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked_from);
 	mfs__path_end(&walked_to);
 	mfs__reclaim_throttle();
-	return code ? mfs__fail_path(code, "rename", from) : 0;
+	if (!code)
+		return 0;
+	return r.to_is_at_fault ? mfs__fail_path(code, "rename to", to)
+							: mfs__fail_path(code, "rename", from);
 }

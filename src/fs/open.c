@@ -79,19 +79,15 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
  * find it. The caller has pinned the parent.
  */
 static int create(struct opening *o, struct mfs__directory *parent, const struct mfs__name *leaf,
-                  struct mfs__file **out)
+				  struct mfs__file **out)
 {
 	mfs *fs = o->fs;
 	struct mfs__slot_change change = {0};
 
-	int code = mfs__nodes_reserve(fs, 1);
-	if (code)
-		return code;
+	int code = 0;
 	struct mfs__file *file = mfs__file_new(leaf, fs->default_storage, mfs__timestamp());
-	if (!file) {
-		code = MFS_ENOMEM;
-		goto release_node;
-	}
+	if (!file)
+		return MFS_ENOMEM;
 	atomic_init(&file->node.refs, counts_of(o->shared));
 	if (!o->shared)
 		(void)mfs__rwlock_try_write(&file->lock);
@@ -100,8 +96,9 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 		if (code)
 			goto free_file;
 	}
+	mfs__yield("create: about to lock");
 	if (!mfs__directory_lock(parent)) {
-		code = MFS_ENOENT;
+		code = AGAIN;
 		goto free_file;
 	}
 	if (mfs__directory_find_locked(parent, leaf)) {
@@ -113,6 +110,12 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 		code = mfs__directory_prepare(parent, NULL, NULL, mfs__first_dentry(&file->node), &change);
 	if (code)
 		goto unlock;
+	/* Last, so that nothing is reserved for a file that is not made after all. */
+	code = mfs__nodes_reserve(fs, 1);
+	if (code) {
+		mfs__directory_abandon(&change);
+		goto unlock;
+	}
 	mfs__directory_commit(&change);
 	mfs__directory_unlock(parent);
 	mfs__count(&fs->counters[mfs__stripe()].files, 1);
@@ -124,14 +127,12 @@ unlock:
 free_file:
 	mfs__file_drop_data(fs, file);
 	mfs__file_free(file);
-release_node:
-	mfs__nodes_release(fs, 1);
 	return code;
 }
 
 /*
- * Wait for a file's lock, outside the gate. The caller has pinned the file. Returns 0 with the lock,
- * MFS_EBUSY, or MFS_ETIMEDOUT.
+ * Wait for a file's lock, outside the gate. The caller has pinned the file. Returns 0 with the
+ * lock, MFS_EBUSY, or MFS_ETIMEDOUT.
  */
 static int wait_for_lock(struct opening *o, struct mfs__file *file)
 {
@@ -153,14 +154,6 @@ static int wait_for_lock(struct opening *o, struct mfs__file *file)
 	return 0;
 }
 
-static void unlock_file(struct mfs__file *file, bool exclusive)
-{
-	if (exclusive)
-		mfs__rwlock_unlock_write(&file->lock);
-	else
-		mfs__rwlock_unlock_read(&file->lock);
-}
-
 /*
  * Become a holder of a file that exists: take its lock, count in, be sure that it is still linked.
  * Called inside a read-side section, returns outside of it.
@@ -170,10 +163,10 @@ static int hold(struct opening *o, struct mfs__file *file)
 	struct mfs__node *node = &file->node;
 	bool exclusive = wants_write_lock(o);
 
-	if (exclusive ? mfs__rwlock_try_write(&file->lock) : mfs__rwlock_try_read(&file->lock)) {
+	if (mfs__rwlock_try(&file->lock, exclusive)) {
 		bool held = mfs__node_acquire(node, counts_of(false), true);
 		if (!held)
-			unlock_file(file, exclusive);
+			mfs__rwlock_unlock(&file->lock, exclusive);
 		mfs__rcu_unlock();
 		return held ? 0 : AGAIN;
 	}
@@ -184,7 +177,7 @@ static int hold(struct opening *o, struct mfs__file *file)
 	mfs__yield("open: about to wait");
 	int code = wait_for_lock(o, file);
 	if (!code && !mfs__node_acquire(node, MFS__REFS_HOLDER, true)) {
-		unlock_file(file, exclusive);
+		mfs__rwlock_unlock(&file->lock, exclusive);
 		code = AGAIN;
 	}
 	if (code)
@@ -192,13 +185,28 @@ static int hold(struct opening *o, struct mfs__file *file)
 	return code;
 }
 
-/* Undo hold() or share(). */
+/*
+ * Give back what nobody uses at the end of a written file, if nobody is at it: otherwise who closes
+ * it next does.
+ */
+static void trim_if_idle(mfs *fs, struct mfs__file *file)
+{
+	if (!atomic_load_explicit(&file->node.has_slack, memory_order_relaxed) ||
+		!mfs__rwlock_try_write(&file->lock))
+		return;
+	mfs__file_trim(fs, file);
+	mfs__rwlock_unlock_write(&file->lock);
+}
+
+/* Undo what open has done: lock and counts, and what a writer has left unused. */
 static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exclusive)
 {
 	struct mfs__node *node = &file->node;
 
+	if (!shared)
+		mfs__rwlock_unlock(&file->lock, exclusive);
+	trim_if_idle(fs, file);
 	if (!shared) {
-		unlock_file(file, exclusive);
 		mfs__node_release(node, counts_of(false));
 		return;
 	}
@@ -218,6 +226,27 @@ static int prepare_data(struct opening *o, struct mfs__file *file)
 	if (o->preallocate > mfs__node_size(&file->node))
 		return mfs__file_extend(o->fs, file, o->preallocate);
 	return 0;
+}
+
+/* Open a pinned file for a shared handle, which has to be emptied or extended first. */
+static int change_shared(struct opening *o, struct mfs__file *file)
+{
+	int code = mfs__rwlock_try_write(&file->lock) ? 0 : wait_for_lock(o, file);
+
+	if (!code) {
+		if (!mfs__node_acquire(&file->node, MFS__REFS_SHARED, false))
+			code = AGAIN;
+		else
+			code = prepare_data(o, file);
+		mfs__rwlock_unlock_write(&file->lock);
+		if (code && code != AGAIN) {
+			let_go(o->fs, file, true, false);
+			return code;
+		}
+	}
+	if (code)
+		mfs__node_release(&file->node, MFS__REFS_PIN);
+	return code;
 }
 
 /*
@@ -240,20 +269,13 @@ static int open_existing(struct opening *o, struct mfs__file *file)
 			let_go(o->fs, file, false, exclusive);
 		return code;
 	}
-	bool counted = mfs__node_acquire(&file->node, counts_of(true), false);
+	bool changes_data = o->mode->truncate || o->preallocate;
+	bool counted =
+		mfs__node_acquire(&file->node, changes_data ? MFS__REFS_PIN : counts_of(true), false);
 	mfs__rcu_unlock();
 	if (!counted)
 		return AGAIN;
-	if (!o->mode->truncate && !o->preallocate)
-		return 0;
-	int code = mfs__rwlock_try_write(&file->lock) ? 0 : wait_for_lock(o, file);
-	if (!code) {
-		code = prepare_data(o, file);
-		unlock_file(file, true);
-	}
-	if (code)
-		let_go(o->fs, file, true, false);
-	return code;
+	return changes_data ? change_shared(o, file) : 0;
 }
 
 /* One look at the path, and what follows from it. */
@@ -263,7 +285,7 @@ static int try_open(struct opening *o, struct mfs__path *path)
 	struct mfs__file *file;
 
 	mfs__rcu_lock();
-	int code = mfs__lookup(o->fs->root, path, &found);
+	int code = mfs__lookup(o->fs->root, path, &found, true);
 	if (code)
 		goto unlock;
 	if (found.node && (o->mode->exclusive || found.node->is_dir)) {
@@ -277,7 +299,7 @@ static int try_open(struct opening *o, struct mfs__path *path)
 		bool pinned = mfs__node_acquire(&found.parent->node, MFS__REFS_PIN, false);
 		mfs__rcu_unlock();
 		if (!pinned)
-			return MFS_ENOENT;
+			return AGAIN; /* the parent is about to go */
 		code = create(o, found.parent, &found.leaf, &file);
 		mfs__node_release(&found.parent->node, MFS__REFS_PIN);
 	} else {
@@ -307,7 +329,7 @@ static int check_options(const mfs_open_options *options, const struct mode *mod
 }
 
 int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_options *options,
-                mfs_file **out)
+				mfs_file **out)
 {
 	mfs_open_options given;
 	struct mfs__path walked;
@@ -336,10 +358,8 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	if (code)
 		return mfs__fail_path(code, "open", path);
 	o.gate = mfs__gate_enter();
-	o.handle = mfs__handle_take();
-	if (!o.handle) {
-		code = MFS_EMFILE;
-	} else {
+	code = mfs__handle_take(&o.handle);
+	if (!code) {
 		while ((code = try_open(&o, &walked)) == AGAIN)
 			sched_yield(); /* a rename or a remove of the file is at work */
 		if (!code) {
@@ -363,19 +383,6 @@ int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out)
 	return mfs_open_ex(fs, path, mode, NULL, out);
 }
 
-/*
- * Give back what nobody uses at the end of a written file, if nobody is at it: otherwise who closes
- * it next does.
- */
-static void trim_if_idle(mfs *fs, struct mfs__file *file)
-{
-	if (!atomic_load_explicit(&file->node.has_slack, memory_order_relaxed) ||
-	    !mfs__rwlock_try_write(&file->lock))
-		return;
-	mfs__file_trim(fs, file);
-	mfs__rwlock_unlock_write(&file->lock);
-}
-
 int mfs_close(mfs_file *file)
 {
 	if (!file)
@@ -394,9 +401,7 @@ int mfs_close(mfs_file *file)
 	mfs__handle_unlock(handle, true);
 	mfs__handle_give(handle);
 
-	if (shared)
-		trim_if_idle(fs, data);
-	else if (exclusive)
+	if (!shared && exclusive)
 		mfs__file_trim(fs, data);
 	let_go(fs, data, shared, exclusive);
 	mfs__count(&fs->counters[mfs__stripe()].handles, -1);

@@ -6,11 +6,15 @@
 #include "base/test_hook.h"
 #include "fs/filesystem.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A listing looks this often while the directory changes, then it takes the mutex. */
 #define LIST_TRIES 8
+
+/* Looked up again: what was found is about to go. */
+#define AGAIN 1
 
 /*
  * Find the node of a path. On success the caller is inside a read-side section, which it leaves; on
@@ -25,7 +29,7 @@ static int find_node(mfs *fs, const char *text, struct mfs__node **node)
 	if (mfs__unlikely(code))
 		return code;
 	mfs__rcu_lock();
-	code = mfs__lookup(fs->root, &path, &found);
+	code = mfs__lookup(fs->root, &path, &found, false);
 	if (!code && !found.node)
 		code = MFS_ENOENT;
 	if (mfs__unlikely(code))
@@ -170,7 +174,7 @@ static bool read_names(struct mfs__directory *directory, struct filling *filling
 		mfs__yield("listdir: names read");
 		/* Who read a bucket of a later change sees that change's number here. */
 		whole = version == atomic_load_explicit(&directory->version, memory_order_relaxed) &&
-		        !filling->overflow;
+				!filling->overflow;
 	}
 	mfs__rcu_unlock();
 	return whole;
@@ -182,9 +186,9 @@ static int read_names_locked(struct mfs__directory *directory, struct filling *f
 	unsigned gate = mfs__gate_enter();
 
 	pthread_mutex_lock(&directory->mutex);
-	int code = make_listing_room(
-		filling, atomic_load_explicit(&directory->count, memory_order_relaxed),
-		atomic_load_explicit(&directory->name_bytes, memory_order_relaxed));
+	int code =
+		make_listing_room(filling, atomic_load_explicit(&directory->count, memory_order_relaxed),
+						  atomic_load_explicit(&directory->name_bytes, memory_order_relaxed));
 	if (!code)
 		mfs__directory_each(directory, add_name, filling);
 	pthread_mutex_unlock(&directory->mutex);
@@ -213,6 +217,21 @@ static int list(struct mfs__directory *directory, struct filling *filling)
 	return read_names_locked(directory, filling);
 }
 
+/* Find and pin a directory. */
+static int find_directory(mfs *fs, const char *path, struct mfs__node **node)
+{
+	int code = find_node(fs, path, node);
+
+	if (code)
+		return code;
+	if (!(*node)->is_dir)
+		code = MFS_ENOTDIR;
+	else if (!mfs__node_acquire(*node, MFS__REFS_PIN, false))
+		code = AGAIN;
+	mfs__rcu_unlock();
+	return code;
+}
+
 int64_t mfs_listdir(mfs *fs, const char *path, char ***names)
 {
 	struct filling filling = {0};
@@ -222,14 +241,9 @@ int64_t mfs_listdir(mfs *fs, const char *path, char ***names)
 		*names = NULL;
 	if (!fs || !path || !names)
 		return mfs__fail_path(MFS_EINVAL, "listdir", path);
-	int code = find_node(fs, path, &node);
-	if (code)
-		return mfs__fail_path(code, "listdir", path);
-	if (!node->is_dir)
-		code = MFS_ENOTDIR;
-	else if (!mfs__node_acquire(node, MFS__REFS_PIN, false))
-		code = MFS_ENOENT;
-	mfs__rcu_unlock();
+	int code;
+	while ((code = find_directory(fs, path, &node)) == AGAIN)
+		sched_yield(); /* the directory's name is about to go */
 	if (!code) {
 		code = list(mfs__directory_of(node), &filling);
 		mfs__node_release(node, MFS__REFS_PIN);

@@ -19,12 +19,12 @@ bool mfs__quota_reserve(struct mfs__quota *quota, uint64_t amount)
 			return false;
 		mfs__yield("quota: room seen");
 	} while (!atomic_compare_exchange_weak_explicit(&quota->used, &used, used + amount,
-	                                                memory_order_relaxed, memory_order_relaxed));
+													memory_order_relaxed, memory_order_relaxed));
 	used += amount;
 	uint64_t peak = atomic_load_explicit(&quota->peak, memory_order_relaxed);
 	while (mfs__unlikely(used > peak))
 		if (atomic_compare_exchange_weak_explicit(&quota->peak, &peak, used, memory_order_relaxed,
-		                                          memory_order_relaxed))
+												  memory_order_relaxed))
 			break;
 	return true;
 }

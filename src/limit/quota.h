@@ -4,8 +4,8 @@
  *
  *   Q1  `used` never exceeds `limit`: it only grows by a compare-and-swap from a value that leaves
  *       room for what is added.
- *   Q2  A request that fits is not refused: it is refused only on a value of `used`, current at that
- *       instant, that leaves no room. Nothing is added first and taken back later.
+ *   Q2  A request that fits is not refused: it is refused only on a value of `used`, current at
+ * that instant, that leaves no room. Nothing is added first and taken back later.
  *
  * What is reserved counts as used. Reserve before allocating, release after freeing.
  */

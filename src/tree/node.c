@@ -15,7 +15,7 @@ static size_t dentry_size(size_t length)
 }
 
 static void dentry_init(struct mfs__dentry *dentry, const struct mfs__name *name,
-                        struct mfs__node *node)
+						struct mfs__node *node)
 {
 	dentry->node = node;
 	dentry->hash = name->hash;
@@ -55,7 +55,7 @@ struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, i
 }
 
 struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
-                                          struct mfs__directory *parent, int64_t now)
+										  struct mfs__directory *parent, int64_t now)
 {
 	struct mfs__directory *directory = mfs__alloc(sizeof *directory + dentry_size(name->length));
 
@@ -122,7 +122,7 @@ bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed)
 			return false;
 		/* pairs with mfs__node_release: who unlinks or claims knows what former holders did */
 	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs + counts,
-	                                                memory_order_acquire, memory_order_relaxed));
+													memory_order_acquire, memory_order_relaxed));
 	return true;
 }
 
@@ -131,7 +131,7 @@ bool mfs__node_is_crowded(struct mfs__node *node)
 	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
 
 	return (refs & MFS__REFS_HOLDERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_HOLDER ||
-	       (refs & MFS__REFS_SHARERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_SHARED;
+		   (refs & MFS__REFS_SHARERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_SHARED;
 }
 
 bool mfs__node_unlink(struct mfs__node *node, bool *shared)
@@ -142,9 +142,9 @@ bool mfs__node_unlink(struct mfs__node *node, bool *shared)
 		if (refs & MFS__REFS_HOLDERS)
 			return false;
 		/* pairs with mfs__node_release: what former holders did with the data is over */
-	} while (!atomic_compare_exchange_weak_explicit(
-		&node->refs, &refs, (refs | MFS__REFS_UNLINKED) + MFS__REFS_PIN, memory_order_acquire,
-		memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs,
+													(refs | MFS__REFS_UNLINKED) + MFS__REFS_PIN,
+													memory_order_acquire, memory_order_relaxed));
 	*shared = (refs & MFS__REFS_SHARERS) != 0;
 	return true;
 }
@@ -157,7 +157,7 @@ bool mfs__node_claim(struct mfs__node *node)
 		if (refs & MFS__REFS_HOLDERS)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs | MFS__REFS_CLAIMED,
-	                                                memory_order_relaxed, memory_order_relaxed));
+													memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
 
@@ -184,8 +184,7 @@ void mfs__node_release(struct mfs__node *node, uint64_t counts)
 {
 	/* pairs with mfs__node_acquire, with mfs__node_unlink, and with itself: the last release comes
 	 * after all that others did with the node */
-	uint64_t refs =
-		atomic_fetch_sub_explicit(&node->refs, counts, memory_order_acq_rel) - counts;
+	uint64_t refs = atomic_fetch_sub_explicit(&node->refs, counts, memory_order_acq_rel) - counts;
 
 	if (mfs__unlikely((refs & MFS__REFS_UNLINKED) && !(refs & MFS__REFS_PINS)))
 		retire_node(node);
@@ -202,8 +201,8 @@ struct mfs__attributes mfs__node_attributes(struct mfs__node *node)
 			.generation = atomic_load_explicit(&node->generation, memory_order_acquire),
 			.modified_at = atomic_load_explicit(&node->modified_at, memory_order_acquire),
 		};
-		if (mfs__likely(!(seq & 1) && seq == atomic_load_explicit(&node->attributes_seq,
-		                                                          memory_order_relaxed)))
+		if (mfs__likely(!(seq & 1) &&
+						seq == atomic_load_explicit(&node->attributes_seq, memory_order_relaxed)))
 			return attributes;
 		/* The writer is between its first and its last store, or was stopped there. */
 		if (tries % 64 == 63)

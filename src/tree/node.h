@@ -2,15 +2,16 @@
 /*
  * The nodes of the tree, and how all hangs together.
  *
- *   mfs ── quota, node limit, options, counters                                (fs/filesystem.h)
- *    └ root directory
+ *   mfs -- quota, node limit, options, counters                               (fs/filesystem.h)
+ *    +-- root directory
  *
- *   directory ── mutex of its writers · seq, version · table ─┐
- *                                                             ▼
- *                                        table: 2^k slots ── bucket (immutable)
- *                                                             hashes[n], dentries[n] ─┐
- *                                                                                     ▼
- *   file ── fair rwlock · chunk list ── chunks                dentry (immutable): name ── node
+ *   directory -- mutex of its writers, seq, version, table
+ *                                                      |
+ *                                        table: 2^k slots --> bucket (immutable)
+ *                                                             hashes[n], dentries[n]
+ *                                                                           |
+ *                                                             dentry (immutable): name --> node
+ *   file -- fair rwlock, chunk list --> chunks
  *
  * Glossary
  *
@@ -62,14 +63,14 @@
  * UNLINKED and no HOLDER, no SHARED: the data is freed, by whoever brings that about.
  * UNLINKED and no PIN: the node is retired, by whoever brings that about.
  */
-#define MFS__REFS_HOLDER (UINT64_C(1) << 0)
-#define MFS__REFS_SHARED (UINT64_C(1) << 20)
-#define MFS__REFS_PIN (UINT64_C(1) << 40)
+#define MFS__REFS_HOLDER   (UINT64_C(1) << 0)
+#define MFS__REFS_SHARED   (UINT64_C(1) << 20)
+#define MFS__REFS_PIN      (UINT64_C(1) << 40)
 #define MFS__REFS_UNLINKED (UINT64_C(1) << 62)
-#define MFS__REFS_CLAIMED (UINT64_C(1) << 63)
-#define MFS__REFS_HOLDERS (MFS__REFS_SHARED - MFS__REFS_HOLDER)
-#define MFS__REFS_SHARERS (MFS__REFS_PIN - MFS__REFS_SHARED)
-#define MFS__REFS_PINS (MFS__REFS_UNLINKED - MFS__REFS_PIN)
+#define MFS__REFS_CLAIMED  (UINT64_C(1) << 63)
+#define MFS__REFS_HOLDERS  (MFS__REFS_SHARED - MFS__REFS_HOLDER)
+#define MFS__REFS_SHARERS  (MFS__REFS_PIN - MFS__REFS_SHARED)
+#define MFS__REFS_PINS     (MFS__REFS_UNLINKED - MFS__REFS_PIN)
 /* Handles of one kind that one file may have: the field's room, less some for threads that look at
  * the count at the same time. */
 #define MFS__REFS_HANDLES_MAX 0xf0000u
@@ -146,12 +147,13 @@ static inline struct mfs__dentry *mfs__first_dentry(struct mfs__node *node)
 	return (struct mfs__dentry *)(node + 1);
 }
 
-/** A file without data, with its first dentry, referenced by nobody. Returns NULL without memory. */
+/** A file without data, with its first dentry, referenced by nobody. Returns NULL without memory.
+ */
 struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, int64_t now);
 
 /** An empty directory with its first dentry, referenced by nobody. Returns NULL without memory. */
 struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
-                                          struct mfs__directory *parent, int64_t now);
+										  struct mfs__directory *parent, int64_t now);
 
 /** Free a node that was never published, or that no thread can reach; its data is gone already. */
 void mfs__file_free(struct mfs__file *file);
@@ -176,9 +178,10 @@ bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed);
 bool mfs__node_is_crowded(struct mfs__node *node);
 
 /**
- * Mark a node unlinked and pin it, unless it has a holder. The caller has the mutex of its directory
- * and takes the name out of it before giving that back. *shared tells whether the data must stay for
- * MFS_O_SHARED handles; if not, it is the caller's to free. Returns false if there is a holder.
+ * Mark a node unlinked and pin it, unless it has a holder. The caller has the mutex of its
+ * directory and takes the name out of it before giving that back. *shared tells whether the data
+ * must stay for MFS_O_SHARED handles; if not, it is the caller's to free. Returns false if there is
+ * a holder.
  */
 bool mfs__node_unlink(struct mfs__node *node, bool *shared);
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the benchmark share: the cases, a worker's state, and the steps that a backend
+ * supplies for each case.
+ *
+ *   main.c            options, and the order of the runs
+ *   cases.c           the table of cases; threads, rounds and the clock
+ *   loops.h           set-up and measured loop of each case, written once over the op_ functions
+ *   backend_dmemfs.c  the op_ functions on a workspace, and loops.h made with them
+ *   backend_tmpfs.c   the op_ functions as plain system calls, and loops.h made with them
+ *   backend_memcpy.c  the same bytes moved from and to plain memory, for the cases that move bytes
+ *   report.c          the table, the JSON file, the machine
+ *
+ * loops.h is compiled into each backend, so that both sides run the same source text with no
+ * indirect call inside the clock.
+ */
+#ifndef DMEMFS_BENCHMARKS_BENCH_H
+#define DMEMFS_BENCHMARKS_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define BENCH_PAGE         4096u
+#define BENCH_PIECE        65536u
+#define BENCH_STREAM_BYTES (UINT64_C(256) << 20)
+#define BENCH_PREAD_BYTES  (UINT32_C(1) << 20)
+#define BENCH_COLD_FILES   100000u
+#define BENCH_MANY_FILES   20000u
+#define BENCH_APPENDS      4096u
+#define BENCH_LIST_NAMES   1000u
+#define BENCH_DEPTH        50u
+#define BENCH_MAX_THREADS  256u
+#define BENCH_MAX_REPEAT   99u
+#define BENCH_PATH_SIZE    512u
+
+/*
+ * X(name, unit, ops, fixed, bytes, what)
+ *
+ * unit   operations come in multiples of this
+ * ops    operations of one round and thread: all of them when `fixed`, else where calibration
+ * starts fixed  what is set up decides how many operations a round has; the number of rounds is
+ * calibrated bytes  of file data that one operation moves
+ */
+#define BENCH_CASES(X)                                                                             \
+	X(stat_hot, 1, 50000, false, 0, "stat of one path again and again")                            \
+	X(stat_cold_100k, 1, BENCH_COLD_FILES, true, 0,                                                \
+	  "stat of 100,000 files of one directory in random order")                                    \
+	X(open_read4k_close_cold_100k, 1, BENCH_COLD_FILES, true, BENCH_PAGE,                          \
+	  "open, read 4 KiB, close: 100,000 files of one directory in random order")                   \
+	X(create_write4k_close, 1, BENCH_MANY_FILES, true, BENCH_PAGE,                                 \
+	  "create, write 4 KiB, close in a directory of the thread's own")                             \
+	X(unlink, 1, BENCH_MANY_FILES, true, 0, "remove an empty file (FxMark MWUL)")                  \
+	X(unlink_4k, 1, BENCH_MANY_FILES, true, 0, "remove a file of 4 KiB")                           \
+	X(pread_64, 1, 100000, false, 64, "pread 64 bytes at a random place of an open 1 MiB file")    \
+	X(pread_4k, 1, 100000, false, BENCH_PAGE, "pread the first page of an open file (DRBL)")       \
+	X(pread_4k_random, 1, 100000, false, BENCH_PAGE, "pread a random page of an open 1 MiB file")  \
+	X(pwrite_4k, 1, 100000, false, BENCH_PAGE, "pwrite the first page of an open file (DWOL)")     \
+	X(append_4k, 1, BENCH_APPENDS, true, BENCH_PAGE, "append 4 KiB to an open file (DWAL)")        \
+	X(stream_write, 1, BENCH_STREAM_BYTES / BENCH_PIECE, true, BENCH_PIECE,                        \
+	  "write a new file of 256 MiB in pieces of 64 KiB; an operation is a piece")                  \
+	X(stream_read, 1, BENCH_STREAM_BYTES / BENCH_PIECE, true, BENCH_PIECE,                         \
+	  "read a file of 256 MiB in pieces of 64 KiB; an operation is a piece")                       \
+	X(listdir_1k, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                               \
+	  "list a directory of 1,000 files; an operation is a name (MRDL)")                            \
+	X(deep50_open_read1k_close, 1, 10000, false, 1024,                                             \
+	  "open, read 1 KiB, close a file 50 directories deep")
+
+enum bench_case_id {
+#define BENCH_CASE_ID(name, ...) BENCH_##name,
+	BENCH_CASES(BENCH_CASE_ID)
+#undef BENCH_CASE_ID
+		BENCH_CASE_COUNT
+};
+
+struct bench_case {
+	const char *name;
+	uint64_t unit;
+	uint64_t ops;
+	bool fixed;
+	uint64_t bytes;
+	const char *what;
+};
+
+extern const struct bench_case bench_cases[BENCH_CASE_COUNT];
+
+/** An open file of a backend. */
+union bench_handle {
+	void *file;
+	int fd;
+};
+
+/** One thread of one run. */
+struct bench_worker {
+	/** What the backend's make() gave. */
+	void *place;
+	/** The directory, without a '/' at its end, in which the case builds. */
+	const char *root;
+	/** Numbers 0 to BENCH_COLD_FILES - 1 in random order. */
+	const uint32_t *order;
+	unsigned index;
+	unsigned threads;
+	/** Operations of this round. */
+	uint64_t ops;
+	/** The round is the warm-up: look at all data afterwards, not only at sizes. */
+	bool thorough;
+	/** State of the steps: a path, where its last name starts, an open file, a buffer. */
+	char path[BENCH_PATH_SIZE];
+	size_t name_at;
+	union bench_handle handle;
+	unsigned char *buffer;
+	unsigned char *memory;
+	uint64_t random;
+};
+
+/** How a backend does a case. Only measure() is inside the clock. NULL: nothing to do. */
+struct bench_steps {
+	/** Once, from the main thread; sees the worker with index 0. */
+	void (*set_up)(struct bench_worker *worker);
+	/** By each thread, before its first round and after its last. */
+	void (*begin)(struct bench_worker *worker);
+	void (*end)(struct bench_worker *worker);
+	/** By each thread, before and after each round. */
+	void (*prepare)(struct bench_worker *worker);
+	void (*finish)(struct bench_worker *worker);
+	/** A round of worker->ops operations. */
+	void (*measure)(struct bench_worker *worker);
+};
+
+struct bench_backend {
+	const char *name;
+	/** Make the empty tree `root`, and remove it with all that is in it. */
+	void *(*make)(const char *root);
+	void (*drop)(void *place, const char *root);
+	/** Wait until what was removed is freed, so that it is not freed inside the next clock. */
+	void (*settle)(void *place);
+	/** By bench_case_id; measure is NULL where the backend does not do the case. */
+	const struct bench_steps *steps;
+};
+
+extern const struct bench_backend bench_dmemfs;
+extern const struct bench_backend bench_tmpfs;
+extern const struct bench_backend bench_memcpy;
+
+/** A backend made ready for a case, and how long its runs are. */
+struct bench_instance {
+	const struct bench_backend *backend;
+	enum bench_case_id id;
+	unsigned threads;
+	const char *root;
+	const uint32_t *order;
+	void *place;
+	uint64_t ops;
+	unsigned rounds;
+};
+
+/** Make the backend's tree, set the case up, and choose ops and rounds by a first run. */
+void bench_instance_open(struct bench_instance *instance);
+/** One run. Returns nanoseconds for each operation of a thread. */
+double bench_instance_run(struct bench_instance *instance);
+void bench_instance_close(struct bench_instance *instance);
+
+/** The results of one case, number of threads and backend. */
+struct bench_result {
+	enum bench_case_id id;
+	const struct bench_backend *backend;
+	unsigned threads;
+	unsigned count;
+	double runs[BENCH_MAX_REPEAT];
+};
+
+/** The middle value; of an even count the mean of the two in the middle. */
+double bench_median(const double *values, unsigned count);
+
+/** The table's head, one row of it, and what follows it. `memcpy_result` may be NULL. */
+void bench_report_head(void);
+void bench_report_row(const struct bench_result *dmemfs_result,
+					  const struct bench_result *tmpfs_result,
+					  const struct bench_result *memcpy_result);
+void bench_report_foot(void);
+/** Write the JSON file. Dies when that fails. */
+void bench_report_json(const char *path, const struct bench_result *results, size_t count);
+
+/** Say what went wrong, remove the tree on tmpfs, exit with 1. */
+_Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** The tree that bench_die() and a signal remove; NULL: none. `root` must stay valid. */
+void bench_remove_on_exit(const char *root);
+/** Remove a tree of the host with all that is in it. Returns 0, or -1 with errno set. */
+int bench_remove_tree(const char *root);
+
+/** Nanoseconds on the monotonic clock. */
+uint64_t bench_now(void);
+
+#define bench_unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/**
+ * Write a number in decimal, with a NUL. Returns where the NUL is. The loops build their paths with
+ * this instead of snprintf(), which would cost more than some of the operations.
+ */
+static inline char *bench_decimal(char *at, uint32_t number)
+{
+	char digits[10];
+	unsigned count = 0;
+
+	do {
+		digits[count++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number != 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	*at = '\0';
+	return at;
+}
+
+/** A fast random number; the state is not 0. */
+static inline uint64_t bench_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*state = x;
+	return x;
+}
+
+#endif

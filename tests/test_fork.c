@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Does a forked child find its workspaces whole, whatever other threads were doing?
+ *
+ * The fork is forced into the moment in question: a thread is held inside the library until the
+ * fork has begun, or is known to wait. The child reports by its exit code.
+ */
+#include "support.h"
+
+#include "base/compiler.h"
+#include "base/fork.h"
+#include "base/reclaim.h"
+#include "base/test_hook.h"
+#include "fs/filesystem.h"
+
+#include <sys/wait.h>
+
+static mfs *fs;
+
+static int set_up(void **state)
+{
+	(void)state;
+	return mfs_new(NULL, &fs) || mfs_mkdir(fs, "/d", 0);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return !mfs__validate(fs) || mfs_free(fs);
+}
+
+static int make(const char *path, const char *text)
+{
+	mfs_file *file;
+
+	if (mfs_open(fs, path, "wb", &file))
+		return 1;
+	return mfs_write(file, text, strlen(text)) != (int64_t)strlen(text) || mfs_close(file);
+}
+
+/* Fork, let the child do its part, and check that it returned 0. Hangs are the timeout's. */
+static void check_child(int (*part)(void))
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(part());
+	int status = 0;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		print_error("child: wait status %#x\n", (unsigned)status);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* The child's part that nearly every test ends with: everything works. Returns 0, or a line. */
+static int everything_works(void)
+{
+	char **names;
+	mfs *another;
+
+	if (!mfs__validate(fs))
+		return __LINE__ % 256;
+	for (int i = 0; i < 200; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof path, "/child%d", i);
+		if (make(path, "text") || (i % 2 && mfs_remove(fs, path)))
+			return __LINE__ % 256;
+	}
+	if (mfs_listdir(fs, "/", &names) < 100)
+		return __LINE__ % 256;
+	mfs_names_free(names);
+	if (mfs_rename(fs, "/child0", "/child2", MFS_RENAME_REPLACE))
+		return __LINE__ % 256;
+	if (mfs_new(NULL, &another) || mfs_mkdir(another, "/x", 0) || mfs_free(another))
+		return __LINE__ % 256;
+	return mfs__validate(fs) ? 0 : __LINE__ % 256;
+}
+
+static void child_can_use_the_workspace(void **state)
+{
+	(void)state;
+	assert_int_equal(make("/d/a", "text"), 0);
+	check_child(everything_works);
+	assert_false(mfs_exists(fs, "/child0"));
+}
+
+static int free_the_workspace(void)
+{
+	int line = everything_works();
+
+	return line ? line : mfs_free(fs) ? 255 : 0;
+}
+
+static void child_can_free_the_workspace(void **state)
+{
+	(void)state;
+	assert_int_equal(make("/d/a", "text"), 0);
+	check_child(free_the_workspace);
+	assert_true(mfs_exists(fs, "/d/a"));
+}
+
+static int fork_again(void)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(everything_works());
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		return __LINE__ % 256;
+	return everything_works();
+}
+
+static void child_of_a_child_can_use_it_too(void **state)
+{
+	(void)state;
+	check_child(fork_again);
+}
+
+/*
+ * In the middle of a rename
+ */
+
+/* Set once the rename is half published. */
+static atomic_bool rename_is_half_done;
+
+static void hold_until_fork(const char *point)
+{
+	if (strcmp(point, "commit: one of two published") != 0)
+		return;
+	atomic_store_explicit(&rename_is_half_done, true, memory_order_relaxed);
+	/* Until the fork has shut the gate, and so waits for this thread. */
+	while (!atomic_load_explicit(&mfs__gate_shut, memory_order_relaxed))
+		sched_yield();
+}
+
+static void *rename_a(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)mfs_rename(fs, "/d/a", "/d/b", 0);
+}
+
+static int see_whole_rename(void)
+{
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_relaxed);
+	if (mfs_exists(fs, "/d/a") || !mfs_exists(fs, "/d/b"))
+		return __LINE__ % 256;
+	return everything_works();
+}
+
+static void fork_waits_for_a_rename_under_way(void **state)
+{
+	pthread_t renamer;
+	void *result;
+
+	(void)state;
+	assert_int_equal(make("/d/a", "text"), 0);
+	for (int i = 0; i < 100; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof path, "/d/%d", i);
+		assert_int_equal(make(path, ""), 0);
+	}
+	atomic_store_explicit(&rename_is_half_done, false, memory_order_relaxed);
+	/* pairs with mfs__yield */
+	atomic_store_explicit(&mfs__yield_hook, hold_until_fork, memory_order_release);
+	assert_int_equal(pthread_create(&renamer, NULL, rename_a, NULL), 0);
+	while (!atomic_load_explicit(&rename_is_half_done, memory_order_relaxed))
+		sched_yield();
+	check_child(see_whole_rename);
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_release);
+	assert_int_equal(pthread_join(renamer, &result), 0);
+	assert_ptr_equal(result, NULL);
+	assert_true(mfs_exists(fs, "/d/b"));
+}
+
+/*
+ * While a thread waits for a file's lock
+ */
+
+static mfs_file *held_file;
+
+static struct mfs__rwlock *lock_of(const char *text)
+{
+	struct mfs__path path;
+	struct mfs__lookup found = {0};
+
+	assert_int_equal(mfs__path_begin(&path, text), 0);
+	mfs__rcu_lock();
+	int code = mfs__lookup(fs->root, &path, &found, false);
+	mfs__rcu_unlock();
+	assert_int_equal(code, 0);
+	return &mfs__file_of(found.node)->lock;
+}
+
+static void *open_a(void *unused)
+{
+	mfs_file *file;
+
+	(void)unused;
+	return mfs_open(fs, "/d/a", "wb", &file) || mfs_close(file) ? (void *)1 : NULL;
+}
+
+static int open_without_waiting(void)
+{
+	mfs_open_options options = {.lock_timeout = MFS_NO_WAIT};
+	mfs_file *file;
+
+	if (mfs_open_ex(fs, "/d/a", "wb", &options, &file) != MFS_EBUSY)
+		return __LINE__ % 256;
+	if (mfs_close(held_file))
+		return __LINE__ % 256;
+	/* Nobody waits in the child: the lock is free, not handed to a thread that is not there. */
+	if (mfs_open_ex(fs, "/d/a", "wb", &options, &file) || mfs_close(file))
+		return __LINE__ % 256;
+	if (mfs_remove(fs, "/d/a"))
+		return __LINE__ % 256;
+	return free_the_workspace();
+}
+
+static void child_drops_the_queue_of_a_lock(void **state)
+{
+	pthread_t opener;
+	void *result;
+
+	(void)state;
+	assert_int_equal(make("/d/a", "text"), 0);
+	assert_code(mfs_open(fs, "/d/a", "rb", &held_file), 0);
+	struct mfs__rwlock *lock = lock_of("/d/a");
+	assert_int_equal(pthread_create(&opener, NULL, open_a, NULL), 0);
+	while (mfs__rwlock_waiters(lock) < 1)
+		sched_yield();
+	check_child(open_without_waiting);
+	assert_code(mfs_close(held_file), 0);
+	assert_int_equal(pthread_join(opener, &result), 0);
+	assert_ptr_equal(result, NULL);
+}
+
+/*
+ * While other threads do all kinds of things
+ */
+
+static atomic_bool stop;
+
+static void *work(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+	mfs_open_options shared = {.flags = MFS_O_SHARED};
+	mfs_file *common;
+	intptr_t failures = 0;
+
+	if (mfs_open_ex(fs, "/d/common", "r+b", &shared, &common))
+		return (void *)1;
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		char path[32];
+		char other[32];
+		char data[3000] = {0};
+		seed = seed * 1664525u + 1013904223u;
+		(void)snprintf(path, sizeof path, "/d/w%u", (seed >> 8) % 16);
+		(void)snprintf(other, sizeof other, "/d/w%u", (seed >> 16) % 16);
+		mfs_file *file;
+		int code = mfs_open(fs, path, "ab", &file);
+		if (!code) {
+			failures += mfs_write(file, data, sizeof data) != sizeof data;
+			failures += mfs_close(file) != 0;
+		}
+		(void)mfs_rename(fs, other, path, MFS_RENAME_REPLACE);
+		if (seed % 4 == 0)
+			(void)mfs_remove(fs, other);
+		failures += mfs_pwrite(common, data, 100, seed % 1000) != 100;
+		failures += mfs_pread(common, data, 100, 0) != 100;
+	}
+	failures += mfs_close(common) != 0;
+	return (void *)failures;
+}
+
+static int read_all(void)
+{
+	char **names;
+	mfs_open_options now = {.lock_timeout = MFS_NO_WAIT};
+	int64_t count = mfs_listdir(fs, "/d", &names);
+
+	if (count < 0)
+		return __LINE__ % 256;
+	for (int64_t i = 0; i < count; i++) {
+		char path[300];
+		char data[4096];
+		mfs_file *file;
+		(void)snprintf(path, sizeof path, "/d/%s", names[i]);
+		int code = mfs_open_ex(fs, path, "rb", &now, &file);
+		/* Another thread may have had it open at that instant, and has it so for ever. */
+		if (code == MFS_EBUSY)
+			continue;
+		if (code || mfs_read(file, data, sizeof data) < 0 || mfs_close(file))
+			return __LINE__ % 256;
+	}
+	mfs_names_free(names);
+	return everything_works();
+}
+
+static void forks_among_busy_threads_give_whole_children(void **state)
+{
+	enum { WORKERS = 3 };
+	pthread_t workers[WORKERS];
+
+	(void)state;
+	if (MFS__SANITIZED) {
+		print_message("left out: the address sanitizer's allocator may be locked in the child, the "
+					  "race detector allows no new threads in it\n");
+		skip();
+	}
+	atomic_store_explicit(&stop, false, memory_order_relaxed);
+	assert_int_equal(make("/d/common", "0123456789"), 0);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&workers[i], NULL, work, (void *)(i + 1)), 0);
+	for (int i = 0; i < 60; i++)
+		check_child(read_all);
+	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	for (int i = 0; i < WORKERS; i++) {
+		void *failures;
+		assert_int_equal(pthread_join(workers[i], &failures), 0);
+		assert_ptr_equal(failures, NULL);
+	}
+}
+
+/*
+ * The child's own reclaimer
+ */
+
+static int retire_much(void)
+{
+	for (int i = 0; i < 30000; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof path, "/d/%d", i % 500);
+		if (make(path, "x") || mfs_remove(fs, path))
+			return __LINE__ % 256;
+	}
+	/* Each round retires some hundred bytes: without a reclaimer it would be megabytes. */
+	return mfs__reclaim_pending() < (1 << 20) ? free_the_workspace() : __LINE__ % 256;
+}
+
+static void child_reclaims_by_itself(void **state)
+{
+	(void)state;
+	if (MFS__TSAN) {
+		print_message("left out: the race detector allows no new threads in a forked child\n");
+		skip();
+	}
+	check_child(retire_much);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(child_can_use_the_workspace),     TEST(child_can_free_the_workspace),
+		TEST(child_of_a_child_can_use_it_too), TEST(fork_waits_for_a_rename_under_way),
+		TEST(child_drops_the_queue_of_a_lock), TEST(forks_among_busy_threads_give_whole_children),
+		TEST(child_reclaims_by_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
