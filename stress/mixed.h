@@ -11,8 +11,9 @@
  *                     f0 to f3 and a directory e
  *   /s<n>/            shared: files f<n>, logs l<n>, block files b<n>; directories d<n>, each with
  *                     files f<n> and a directory e
- *   /r/               renames: "t", which always exists; "x" or "y", one of which always exists;
- *                     t<thread>, what a thread is about to put in the place of t
+ *   /r/               renames: "t", which always exists; x<n> or y<n>, one of which always exists;
+ *                     t<thread>, what a thread is about to put in the place of t; k<n>, which
+ *                     always exist and make the directory large
  */
 #ifndef DMEMFS_STRESS_MIXED_H
 #define DMEMFS_STRESS_MIXED_H
@@ -31,6 +32,8 @@
 #define BLOCK_FILES    2
 #define BLOCKS         24
 #define BLOCK_SIZE     2048u
+#define TOKENS         4
+#define FILLERS        60
 #define PATH_SIZE      64
 #define FILE_MAX       (64 * KIB)
 #define LOG_MAX        (32 * KIB)

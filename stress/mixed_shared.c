@@ -51,8 +51,10 @@ static bool is_number_below(const char *text, unsigned limit)
 bool shared_name_is_known(const struct stress *stress, const char *directory, const char *name)
 {
 	if (strcmp(directory, "/r") == 0) {
-		return strcmp(name, "x") == 0 || strcmp(name, "y") == 0 || strcmp(name, "t") == 0 ||
-			   (name[0] == 't' && is_number_below(name + 1, stress->threads));
+		return strcmp(name, "t") == 0 ||
+			   (name[0] == 't' && is_number_below(name + 1, stress->threads)) ||
+			   (name[0] == 'k' && is_number_below(name + 1, FILLERS)) ||
+			   ((name[0] == 'x' || name[0] == 'y') && is_number_below(name + 1, TOKENS));
 	}
 	if (strchr(directory + 1, '/')) {
 		return strcmp(name, "e") == 0 || (name[0] == 'f' && is_number_below(name + 1, SUB_FILES));
@@ -483,12 +485,17 @@ static void look_at_something(struct worker *w)
  * /r: renames that somebody always watches
  */
 
-/* "x" becomes "y" or the reverse: exactly one of them is there at any time. */
+/* x<n> becomes y<n> or the reverse: exactly one of them is there at any time. */
 static void turn_token(struct worker *w)
 {
+	char x[PATH_SIZE];
+	char y[PATH_SIZE];
+	unsigned token = below(w, TOKENS);
 	bool back = chance(w, 50);
 
-	call_rename(w, back ? "/r/y" : "/r/x", back ? "/r/x" : "/r/y", 0,
+	snprintf(x, sizeof(x), "/r/x%u", token);
+	snprintf(y, sizeof(y), "/r/y%u", token);
+	call_rename(w, back ? y : x, back ? x : y, 0,
 				ALLOW(MFS_ENOENT) | ALLOW(MFS_EEXIST) | ALLOW(MFS_EBUSY));
 }
 
@@ -517,7 +524,8 @@ static void watch(struct worker *w)
 	mfs_info info;
 	mfs_file *file;
 	bool has_target = false;
-	unsigned tokens = 0;
+	unsigned fillers = 0;
+	unsigned tokens[TOKENS] = {0};
 
 	if (call_stat(w, "/r/t", 0, &info) == 0 && (info.is_dir || info.size < (int64_t)RECORD_MIN))
 		stress_fail("thread %u: stat of /r/t: size %lld", w->index, (long long)info.size);
@@ -528,12 +536,16 @@ static void watch(struct worker *w)
 		if (!shared_name_is_known(w->stress, "/r", names[i]))
 			stress_fail("thread %u: listing of /r: \"%s\"", w->index, names[i]);
 		has_target |= strcmp(names[i], "t") == 0;
-		tokens += strcmp(names[i], "x") == 0 || strcmp(names[i], "y") == 0;
+		fillers += names[i][0] == 'k';
+		if (names[i][0] == 'x' || names[i][0] == 'y')
+			tokens[(unsigned)(names[i][1] - '0') % TOKENS]++;
 	}
 	mfs_names_free(names);
-	if (!has_target || tokens != 1) {
-		stress_fail("thread %u: listing of /r: %s, %u of x and y", w->index,
-					has_target ? "t" : "no t", tokens);
+	for (unsigned token = 0; token < TOKENS; token++) {
+		if (!has_target || fillers != FILLERS || tokens[token] != 1) {
+			stress_fail("thread %u: listing of /r: %s, %u of k, %u of x%u and y%u", w->index,
+						has_target ? "t" : "no t", fillers, tokens[token], token, token);
+		}
 	}
 	if (call_open(w, "/r/t", "rb", 20, 0, 0, ALLOW(MFS_ETIMEDOUT), &file) < 0)
 		return;
@@ -659,7 +671,14 @@ void shared_set_up(struct worker *w)
 	}
 	call_mkdir(w, "/r", 0, 0);
 	make_file(w, "/r/t");
-	make_file(w, "/r/x");
+	for (unsigned i = 0; i < FILLERS; i++) {
+		snprintf(path, sizeof(path), "/r/k%u", i);
+		make_file(w, path);
+	}
+	for (unsigned i = 0; i < TOKENS; i++) {
+		snprintf(path, sizeof(path), "/r/x%u", i);
+		make_file(w, path);
+	}
 }
 
 void shared_check_file(struct worker *w, const char *path, const char *name)

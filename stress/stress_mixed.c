@@ -487,7 +487,7 @@ static void parse_options(struct stress *stress, int count, char **arguments)
 			stress->quota = stress_number(optarg, MIB, UINT64_C(1) << 40, true);
 			break;
 		case 'n':
-			stress->nodes = stress_number(optarg, 100, UINT64_C(1) << 40, true);
+			stress->nodes = stress_number(optarg, 1, UINT64_C(1) << 40, true);
 			break;
 		case 'f':
 			stress->files = (unsigned)stress_number(optarg, 1, 100000, false);
@@ -517,7 +517,9 @@ int main(int count, char **arguments)
 	if (stress.quota == 0)
 		stress.quota = 768 * KIB + stress.threads * 36 * KIB;
 	if (stress.nodes == 0)
-		stress.nodes = 140 + stress.threads * 11;
+		stress.nodes = 200 + stress.threads * 11;
+	if (stress.nodes < 100 + stress.threads)
+		stress_die("the set-up alone needs %u nodes", 100 + stress.threads);
 	stress.buffer_size =
 		(size_t)((2 * FILE_MAX + stress.threads * (uint64_t)LOG_APPENDS * LOG_RECORD_MAX + 4095) /
 				 4096 * 4096);

@@ -14,9 +14,9 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 if [ -n "${MFS_SLOW_BUILD-}" ]; then
-	files=100 words=400 distinct=60000
+	files=100 words=400 distinct=50000
 else
-	files=400 words=1500 distinct=300000
+	files=300 words=1000 distinct=150000
 fi
 
 fail() {

@@ -96,7 +96,7 @@ static void places_follow_from_numbers(void **state)
 		/* A power of two, at a multiple of itself: aligned pieces lie in one chunk. */
 		assert_int_equal(length & (length - 1), 0);
 		assert_int_equal(start % length, 0);
-		assert_true(length >= 4 * KIB && length <= MIB);
+		assert_true(length >= 4 * KIB && length <= 2 * MIB);
 	}
 	/* What the header's table says. */
 	assert_int_equal(mfs__chunk_index(4095), 0);
@@ -108,6 +108,9 @@ static void places_follow_from_numbers(void **state)
 	assert_int_equal(mfs__chunk_start(9), MIB);
 	assert_int_equal(mfs__chunk_length(9), MIB);
 	assert_int_equal(mfs__chunk_start(10), 2 * MIB);
+	assert_int_equal(mfs__chunk_length(10), 2 * MIB);
+	assert_int_equal(mfs__chunk_start(11), 4 * MIB);
+	assert_int_equal(mfs__chunk_length(11), 2 * MIB);
 }
 
 static void places_hold_up_to_the_longest_file(void **state)

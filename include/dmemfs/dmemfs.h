@@ -378,7 +378,7 @@ MFS_API int mfs_flush(mfs_file *file);
 /**
  * Close a handle, by any thread; NULL is allowed. Waits for calls of other threads on it. Gives
  * back the file's lock and the memory that the file does not use; a file that is opened and
- * appended to again and again keeps up to an eighth of its last chunk, at most 128 KiB, for the
+ * appended to again and again keeps up to an eighth of its last chunk, at most 256 KiB, for the
  * next time. Cannot fail for a handle that is open.
  *
  * Errors: MFS_EBADF (closed before).

@@ -39,7 +39,7 @@ long mfs__alloc_live(void)
 	return atomic_load_explicit(&live_blocks, memory_order_relaxed);
 }
 
-static bool must_fail(void)
+bool mfs__alloc_must_fail(void)
 {
 	if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) <= 0)
 		return false;
@@ -49,21 +49,9 @@ static bool must_fail(void)
 	return true;
 }
 
-static void count_live(long change)
+void mfs__alloc_count(long change)
 {
 	atomic_fetch_add_explicit(&live_blocks, change, memory_order_relaxed);
-}
-
-#else
-
-static inline bool must_fail(void)
-{
-	return false;
-}
-
-static inline void count_live(long change)
-{
-	(void)change;
 }
 
 #endif
@@ -72,7 +60,7 @@ void *mfs__alloc(size_t size)
 {
 	void *block;
 
-	if (must_fail())
+	if (mfs__alloc_must_fail())
 		return NULL;
 #if !MFS__SANITIZED
 	if (HAVE_JEMALLOC)
@@ -81,7 +69,7 @@ void *mfs__alloc(size_t size)
 #endif
 		block = malloc(size);
 	if (block)
-		count_live(1);
+		mfs__alloc_count(1);
 	return block;
 }
 
@@ -97,7 +85,7 @@ void *mfs__alloc_zeroed(size_t size)
 void *mfs__realloc(void *block, size_t old_size, size_t new_size)
 {
 	(void)old_size;
-	if (must_fail())
+	if (mfs__alloc_must_fail())
 		return NULL;
 #if !MFS__SANITIZED
 	if (HAVE_JEMALLOC)
@@ -110,7 +98,7 @@ void mfs__free(void *block, size_t size)
 {
 	if (!block)
 		return;
-	count_live(-1);
+	mfs__alloc_count(-1);
 #if !MFS__SANITIZED
 	if (HAVE_JEMALLOC) {
 		sdallocx(block, size, 0);
@@ -123,7 +111,7 @@ void mfs__free(void *block, size_t size)
 
 void *mfs__alloc_immortal(size_t alignment, size_t size)
 {
-	if (must_fail())
+	if (mfs__alloc_must_fail())
 		return NULL;
 	return aligned_alloc(alignment, size);
 }
@@ -138,7 +126,7 @@ void *mfs__alloc_aligned(size_t alignment, size_t size)
 	void *block = mfs__alloc_immortal(alignment, size);
 
 	if (block)
-		count_live(1);
+		mfs__alloc_count(1);
 	return block;
 }
 
@@ -146,6 +134,6 @@ void mfs__free_aligned(void *block)
 {
 	if (!block)
 		return;
-	count_live(-1);
+	mfs__alloc_count(-1);
 	free(block);
 }

@@ -41,12 +41,26 @@ void *mfs__alloc_immortal(size_t alignment, size_t size);
 void mfs__free_immortal(void *block);
 
 #ifdef MFS_TEST_HOOKS
+/** For allocators beside this one: must this allocation fail? Count a block in or out. */
+bool mfs__alloc_must_fail(void);
+void mfs__alloc_count(long change);
+
 /** Let the n-th allocation from now on fail (1: the next one), once. 0: none. */
 void mfs__alloc_fail_after(long n);
 /** Returns true when an allocation has failed because of mfs__alloc_fail_after(). */
 bool mfs__alloc_failed(void);
 /** Blocks allocated and not freed. */
 long mfs__alloc_live(void);
+#else
+static inline bool mfs__alloc_must_fail(void)
+{
+	return false;
+}
+
+static inline void mfs__alloc_count(long change)
+{
+	(void)change;
+}
 #endif
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/compiler.h"
 #include "base/futex.h"
+#include "base/huge_block.h"
 #include "base/rcu.h"
 #include "base/stripe.h"
 
@@ -24,6 +25,8 @@
 #define FLUSH_BYTES (64 << 10)
 /* How long the reclaimer lets objects gather. */
 #define NAP_NS (1 * MFS__NS_PER_MS)
+/* How often idle blocks are looked after. */
+#define TRIM_NS MFS__NS_PER_S
 
 /*
  * Pushing and then looking whether the reclaimer sleeps must not be reordered, nor going to sleep
@@ -172,10 +175,15 @@ static bool nothing_retired(void)
 	return true;
 }
 
-/* Let objects gather, or sleep until there is one. */
+/* Let objects gather, or sleep until there is one, or until idle blocks are to be given back. */
 static void rest(uint32_t state)
 {
-	int64_t until = state == NAPPING ? mfs__now() + NAP_NS : MFS__NEVER;
+	int64_t until = MFS__NEVER;
+
+	if (state == NAPPING)
+		until = mfs__now() + NAP_NS;
+	else if (mfs__huge_has_idle())
+		until = mfs__now() + TRIM_NS;
 
 	/* pairs with the look at the state in mfs__retire */
 	atomic_store_explicit(&reclaimer_state, state, memory_order_seq_cst);
@@ -208,6 +216,7 @@ static void *reclaimer(void *unused)
 			drain();
 			return NULL;
 		} else {
+			mfs__huge_trim(false);
 			rest(SLEEPING);
 		}
 	}
@@ -240,6 +249,12 @@ static void make_up_for_thread(void)
 	pthread_mutex_unlock(&users_mutex);
 	if (none)
 		(void)run_round();
+}
+
+void mfs__reclaim_nudge(void)
+{
+	if (atomic_load_explicit(&reclaimer_state, memory_order_relaxed) == SLEEPING)
+		wake_reclaimer();
 }
 
 void mfs__reclaim_throttle(void)
@@ -282,6 +297,7 @@ void mfs__reclaim_end(void)
 		} else {
 			drain();
 		}
+		mfs__huge_trim(true);
 	}
 	pthread_mutex_unlock(&users_mutex);
 }

@@ -33,6 +33,9 @@ void mfs__retire(struct mfs__retired *retired, size_t size);
  */
 void mfs__reclaim_throttle(void);
 
+/** See to it that the thread, if it sleeps, looks soon at what has to be freed after a time. */
+void mfs__reclaim_nudge(void);
+
 /** Count in a user, a workspace: the first one starts the thread. */
 void mfs__reclaim_begin(void);
 

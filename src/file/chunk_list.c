@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/huge_block.h"
 
 #include <dmemfs/dmemfs.h>
 
@@ -14,6 +15,9 @@
 #define REGROWN_SHARE 8
 /* Below this, a first chunk that grows is not worth an allocation of its own. */
 #define SMALLEST_GROWTH 64
+
+_Static_assert(MFS__HUGE_SIZE == (size_t)1 << MFS__CHUNK_LAST_SHIFT,
+			   "the largest chunk is a block");
 
 /* What a list is to become. */
 struct growth {
@@ -93,11 +97,24 @@ static bool make_rest_room(struct mfs__chunk_list *list, uint32_t count)
 	return true;
 }
 
+static unsigned char *bytes_alloc(uint32_t capacity)
+{
+	return capacity == MFS__HUGE_SIZE ? mfs__huge_alloc() : mfs__alloc(capacity);
+}
+
+static void bytes_free(unsigned char *bytes, uint32_t capacity)
+{
+	if (capacity == MFS__HUGE_SIZE)
+		mfs__huge_free(bytes);
+	else
+		mfs__free(bytes, capacity);
+}
+
 static void free_chunks(struct mfs__chunk_list *list, uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to; i++) {
 		struct mfs__chunk *chunk = mfs__chunk_at(list, i);
-		mfs__free(chunk->bytes, chunk->capacity);
+		bytes_free(chunk->bytes, chunk->capacity);
 		*chunk = (struct mfs__chunk){NULL, 0};
 	}
 }
@@ -116,9 +133,18 @@ static bool resize_chunk(struct mfs__chunk *chunk, uint32_t capacity)
 {
 	if (chunk->capacity == capacity)
 		return true;
-	unsigned char *bytes = mfs__realloc(chunk->bytes, chunk->capacity, capacity);
-	if (!bytes)
-		return false;
+	unsigned char *bytes;
+	if (chunk->capacity != MFS__HUGE_SIZE && capacity != MFS__HUGE_SIZE) {
+		bytes = mfs__realloc(chunk->bytes, chunk->capacity, capacity);
+		if (!bytes)
+			return false;
+	} else {
+		bytes = bytes_alloc(capacity);
+		if (!bytes)
+			return false;
+		memcpy(bytes, chunk->bytes, min_u32(chunk->capacity, capacity));
+		bytes_free(chunk->bytes, chunk->capacity);
+	}
 	chunk->bytes = bytes;
 	chunk->capacity = capacity;
 	return true;
@@ -136,7 +162,7 @@ static bool carry_out(struct mfs__chunk_list *list, struct growth growth)
 		struct mfs__chunk *chunk = mfs__chunk_at(list, done);
 		uint32_t capacity =
 			done == growth.count - 1 ? growth.last_capacity : mfs__chunk_length(done);
-		chunk->bytes = mfs__alloc(capacity);
+		chunk->bytes = bytes_alloc(capacity);
 		if (!chunk->bytes)
 			goto fail;
 		chunk->capacity = capacity;

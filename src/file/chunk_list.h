@@ -2,9 +2,9 @@
 /*
  * The bytes of one file: a list of chunks whose places follow from their numbers.
  *
- *   chunk     0      1      2      3   ...  8        9        10       ...
- *   offset    0      4 Ki   8 Ki   16 Ki    512 Ki   1 Mi     2 Mi
- *   length    4 Ki   4 Ki   8 Ki   16 Ki    512 Ki   1 Mi     1 Mi
+ *   chunk     0      1      2      3   ...  9        10       11       ...
+ *   offset    0      4 Ki   8 Ki   16 Ki    1 Mi     2 Mi     4 Mi
+ *   length    4 Ki   4 Ki   8 Ki   16 Ki    1 Mi     2 Mi     2 Mi
  *
  * So the chunk of an offset is arithmetic, an aligned piece of up to a chunk's length never lies
  * across two, and the list of a file of one chunk is in the file itself. Every chunk but the last
@@ -16,6 +16,8 @@
  * is extended, in place where the allocator can, when the file is opened again and appended to. A
  * file to which that happens again and again keeps an eighth of its last chunk as room for growth,
  * so that the bytes moved stay in proportion to the bytes appended.
+ *
+ * A whole chunk of 2 MiB is a huge block (base/huge_block.h); all others come from the allocator.
  *
  * What is charged to the quota is the capacity of all chunks and the overhead for each.
  *
@@ -31,7 +33,7 @@
 #include <stdint.h>
 
 #define MFS__CHUNK_FIRST_SHIFT 12 /* the first chunk has 4 KiB */
-#define MFS__CHUNK_LAST_SHIFT  20 /* no chunk has more than 1 MiB */
+#define MFS__CHUNK_LAST_SHIFT  21 /* no chunk has more than 2 MiB, a huge block */
 
 /** The longest file: the list's count is 32 bits wide. */
 #define MFS__FILE_SIZE_MAX ((uint64_t)(UINT32_MAX - 16) << MFS__CHUNK_LAST_SHIFT)

@@ -195,8 +195,10 @@ int mfs_free(mfs *fs)
 	if (handles)
 		return mfs__fail_numbers(MFS_EBUSY, "mfs_free refused: %" PRIu64 " handles are open",
 								 (uint64_t)handles, 0, 0);
+	unsigned gate = mfs__gate_enter();
 	mfs__tree_free(fs, fs->root);
 	mfs__free_aligned(fs);
+	mfs__gate_leave(gate);
 	mfs__reclaim_end();
 	return 0;
 }

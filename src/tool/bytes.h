@@ -16,10 +16,13 @@ struct bytes {
 	size_t room;   /* allocated */
 };
 
-/** Make room for `more` bytes behind those in use. Returns false without memory. */
+/**
+ * Make room for `more` bytes behind those in use; then `data` is not NULL, even for 0 bytes.
+ * Returns false without memory.
+ */
 static inline bool bytes_reserve(struct bytes *bytes, size_t more)
 {
-	if (more <= bytes->room - bytes->length)
+	if (bytes->data && more <= bytes->room - bytes->length)
 		return true;
 	if (more > SIZE_MAX / 2 - bytes->length)
 		return false;

@@ -162,8 +162,10 @@ void ingest_work(struct run *run, unsigned worker)
 	uint64_t item;
 
 	(void)worker;
-	if (!bytes_reserve(&buffer, run_share(run, BUFFERS_ALL, BUFFERS_LEAST, BUFFERS_MOST)))
+	if (!bytes_reserve(&buffer, run_share(run, BUFFERS_ALL, BUFFERS_LEAST, BUFFERS_MOST))) {
 		(void)run_fail_memory(run);
+		return;
+	}
 	while (run_next_item(run, run->tree.file_count, &item)) {
 		if (!host_tree_path(&run->tree, (uint32_t)item, &path)) {
 			(void)run_fail_memory(run);

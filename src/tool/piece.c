@@ -7,7 +7,7 @@
 /* The longest number: 64 bits, seven to a byte. */
 #define NUMBER_SIZE 10
 /* The numbers of an entry. */
-#define NUMBERS_SIZE (4 * NUMBER_SIZE)
+#define NUMBERS_SIZE ((size_t)4 * NUMBER_SIZE)
 
 uint64_t word_prefix(const unsigned char *word, size_t length)
 {
@@ -83,7 +83,7 @@ static bool put_entry(struct bytes *piece, const struct sorted_word *entry,
 	const struct word *word = entry->word;
 	uint32_t shared = before ? shared_bytes(before, entry) : 0;
 
-	if (!bytes_reserve(piece, NUMBERS_SIZE + (size_t)word->length))
+	if (!bytes_reserve(piece, NUMBERS_SIZE + word->length))
 		return false;
 	unsigned char *to = piece->data + piece->length;
 	to = put_number(to, shared);
@@ -121,9 +121,9 @@ bool piece_encode(const struct words *words, uint32_t first, struct bytes *piece
 	uint32_t starts[PARTITION_COUNT + 1] = {0};
 	uint32_t filled[PARTITION_COUNT];
 	struct sorted_word *sorted = malloc((words->count + (size_t)1) * sizeof *sorted);
-	bool done = sorted != NULL;
+	bool done = true;
 
-	if (!done)
+	if (!sorted)
 		return false;
 	for (uint32_t i = 0; i < words->count; i++)
 		starts[partition_of(&words->list[i]) + 1]++;

@@ -26,9 +26,9 @@
 struct merge {
 	struct run *run;
 	unsigned partition;
-	/* The sections, and those that are not at their end as a heap: the least word first. */
+	/* The sections, and the numbers of those not at their end as a heap: the least word first. */
 	struct section_reader *readers;
-	struct section_reader **heap;
+	size_t *heap;
 	size_t opened;
 	size_t heap_count;
 	/* The present word. */
@@ -67,19 +67,25 @@ static int compare_words(const struct section_reader *a, const struct section_re
 	return (a->word.length > b->word.length) - (a->word.length < b->word.length);
 }
 
-/* Move the entry at `at` down to its place. */
+/* The section at a place of the heap. */
+static struct section_reader *reader_at(const struct merge *merge, size_t at)
+{
+	return &merge->readers[merge->heap[at]];
+}
+
+/* Move the section at `at` down to its place. */
 static void sift_down(struct merge *merge, size_t at)
 {
-	struct section_reader *moved = merge->heap[at];
+	size_t moved = merge->heap[at];
 
 	for (;;) {
 		size_t child = 2 * at + 1;
 		if (child >= merge->heap_count)
 			break;
 		if (child + 1 < merge->heap_count &&
-			compare_words(merge->heap[child + 1], merge->heap[child]) < 0)
+			compare_words(reader_at(merge, child + 1), reader_at(merge, child)) < 0)
 			child++;
-		if (compare_words(moved, merge->heap[child]) <= 0)
+		if (compare_words(&merge->readers[moved], reader_at(merge, child)) <= 0)
 			break;
 		merge->heap[at] = merge->heap[child];
 		at = child;
@@ -90,11 +96,11 @@ static void sift_down(struct merge *merge, size_t at)
 /* Go on with the section of the least word. */
 static bool advance(struct merge *merge)
 {
-	switch (section_reader_next(merge->heap[0])) {
+	switch (section_reader_next(reader_at(merge, 0))) {
 	case SECTION_FAILED:
 		return false;
 	case SECTION_END:
-		section_reader_close(merge->heap[0]);
+		section_reader_close(reader_at(merge, 0));
 		merge->heap[0] = merge->heap[--merge->heap_count];
 		break;
 	case SECTION_ENTRY:
@@ -179,10 +185,16 @@ static bool absorb(struct merge *merge, const struct section_reader *reader)
 			   : run_fail_memory(merge->run);
 }
 
+static bool is_present_word(const struct merge *merge, const struct section_reader *reader)
+{
+	return reader->word.length == merge->word.length &&
+		   memcmp(reader->word.data, merge->word.data, merge->word.length) == 0;
+}
+
 /* Put the line of the least word and go on to the next word. */
 static bool merge_word(struct merge *merge)
 {
-	struct section_reader *least = merge->heap[0];
+	const struct section_reader *least = reader_at(merge, 0);
 
 	merge->word.length = 0;
 	if (!bytes_append(&merge->word, least->word.data, least->word.length))
@@ -191,10 +203,9 @@ static bool merge_word(struct merge *merge)
 	merge->total = 0;
 	merge->files = 0;
 	do {
-		if (!absorb(merge, merge->heap[0]) || !advance(merge))
+		if (!absorb(merge, reader_at(merge, 0)) || !advance(merge))
 			return false;
-	} while (merge->heap_count && merge->heap[0]->word.length == merge->word.length &&
-			 memcmp(merge->heap[0]->word.data, merge->word.data, merge->word.length) == 0);
+	} while (merge->heap_count && is_present_word(merge, reader_at(merge, 0)));
 	return put_line(merge);
 }
 
@@ -248,14 +259,16 @@ static bool open_sections(struct merge *merge, mfs_file *partition,
 		buffer_size = BUFFERS_LEAST;
 	if (buffer_size > BUFFERS_MOST)
 		buffer_size = BUFFERS_MOST;
-	merge->readers = calloc(count + 1, sizeof(struct section_reader));
-	merge->heap = calloc(count + 1, sizeof(struct section_reader *));
-	if (!merge->readers || !merge->heap)
-		return run_fail_memory(merge->run);
+	merge->readers = calloc(count + 1, sizeof *merge->readers);
+	merge->heap = calloc(count + 1, sizeof *merge->heap);
+	if (!merge->readers || !merge->heap) {
+		(void)run_fail_memory(merge->run);
+		return false;
+	}
 	while (merge->opened < count) {
-		struct section_reader *reader = &merge->readers[merge->opened];
-		const struct section_place *place = &places[merge->opened++];
-		if (!section_reader_open(reader, merge->run, partition, place, buffer_size))
+		size_t number = merge->opened++;
+		struct section_reader *reader = &merge->readers[number];
+		if (!section_reader_open(reader, merge->run, partition, &places[number], buffer_size))
 			return false;
 		switch (section_reader_next(reader)) {
 		case SECTION_FAILED:
@@ -263,7 +276,7 @@ static bool open_sections(struct merge *merge, mfs_file *partition,
 		case SECTION_END:
 			break;
 		case SECTION_ENTRY:
-			merge->heap[merge->heap_count++] = reader;
+			merge->heap[merge->heap_count++] = number;
 			break;
 		}
 	}

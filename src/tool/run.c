@@ -102,7 +102,8 @@ bool run_wait_for_room(struct run *run, int64_t code, uint64_t seen, bool *alone
 	case ROOM_TRY_AGAIN:
 		return true;
 	case ROOM_ALONE:
-		*alone = true;
+		if (alone)
+			*alone = true;
 		return true;
 	case ROOM_DEAD_END:
 		return run_fail(run, EXIT_LIMIT,
