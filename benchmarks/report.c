@@ -120,7 +120,7 @@ static void look_up(const char *path, const char *key, char *value, size_t size)
 		snprintf(value, size, "%.*s", (int)strcspn(at, "\n"), at);
 		break;
 	}
-	fclose(file);
+	(void)fclose(file);
 }
 
 static void describe_allocator(char *value, size_t size)

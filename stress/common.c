@@ -117,7 +117,7 @@ uint64_t stress_status(const char *key)
 		if (strncmp(line, key, strlen(key)) == 0)
 			found = sscanf(line + strlen(key), "%llu", &value) == 1;
 	}
-	fclose(file);
+	(void)fclose(file);
 	if (!found)
 		stress_die("no %s in /proc/self/status", key);
 	return value;

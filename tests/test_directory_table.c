@@ -375,7 +375,7 @@ static void one_change_replaces_two_names_by_one(void **state)
 	insert(directory, &from);
 	insert(directory, &other);
 	insert(directory, &to);
-	struct mfs__dentry *moved = mfs__dentry_new(&to.name, &from.file->node);
+	struct mfs__dentry *moved = mfs__dentry_new(&to.name, &from.file->node, 1);
 	assert_non_null(moved);
 
 	assert_true(mfs__directory_lock(directory));
@@ -468,7 +468,7 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 	entry_init_with_hash(&bystander, "bystander", 2);
 	insert(from, &old);
 	insert(from, &bystander);
-	struct mfs__dentry *moved = mfs__dentry_new(&name, &old.file->node);
+	struct mfs__dentry *moved = mfs__dentry_new(&name, &old.file->node, 1);
 	assert_non_null(moved);
 	uint32_t seq = atomic_load(&to->seq);
 	uint64_t version = atomic_load(&to->version);

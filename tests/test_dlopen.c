@@ -16,7 +16,7 @@
 
 #include "dmemfs/dmemfs.h"
 
-#define ROUNDS  100
+#define ROUNDS  1000
 #define THREADS 2
 
 #define check(condition)                                                                           \

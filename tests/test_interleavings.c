@@ -429,6 +429,49 @@ static void open_of_a_file_that_is_replaced_before_the_wait_gets_the_new_one(voi
 	assert_code(mfs_close(file), 0);
 }
 
+static void rename_to_b(void)
+{
+	if (mfs_rename(fs, "/d/a", "/d/b", 0))
+		abort();
+}
+
+static void open_does_not_hold_a_file_that_got_another_name_meanwhile(void **state)
+{
+	mfs_file *file;
+
+	(void)state;
+	make("/d/a", "text");
+	act_at("open: found", rename_to_b, 1);
+	int code = mfs_open(fs, "/d/a", "rb", &file);
+	acted();
+	assert_code(code, MFS_ENOENT);
+	assert_true(mfs_exists(fs, "/d/b"));
+}
+
+static void close_and_rename(void)
+{
+	if (mfs_close(held))
+		abort();
+	rename_to_b();
+}
+
+static void open_does_not_hold_a_file_that_got_another_name_before_the_wait(void **state)
+{
+	mfs_file *file;
+
+	(void)state;
+	make("/d/a", "text");
+	assert_code(mfs_open(fs, "/d/a", "rb", &held), 0);
+	act_at("open: about to wait", close_and_rename, 1);
+	int code = mfs_open(fs, "/d/a", "wb", &file);
+	acted();
+	/* There is no such file any more, and so a new one was made. */
+	assert_code(code, 0);
+	assert_code(mfs_close(file), 0);
+	check_text("/d/a", "");
+	check_text("/d/b", "text");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -448,6 +491,8 @@ int main(void)
 		TEST(mkdir_remakes_a_parent_that_goes),
 		TEST(open_of_a_file_that_is_removed_before_the_wait_finds_none),
 		TEST(open_of_a_file_that_is_replaced_before_the_wait_gets_the_new_one),
+		TEST(open_does_not_hold_a_file_that_got_another_name_meanwhile),
+		TEST(open_does_not_hold_a_file_that_got_another_name_before_the_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,15 @@ static bool is_intact(const struct object *object)
 	return object->canary == (CANARY ^ object->number);
 }
 
+/* All the chances that a thread needs which does, or does not do, what cannot be waited for. */
+static void spin_for(int64_t duration)
+{
+	int64_t until = mfs__now() + duration;
+
+	while (mfs__now() < until)
+		(void)sched_yield();
+}
+
 static long live_before;
 
 static int setup(void **state)
@@ -82,7 +91,8 @@ static void what_is_retired_is_freed_without_further_calls(void **state)
 	mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
 	AWAIT(mfs__alloc_live() == live_before);
 	AWAIT(mfs__reclaim_pending() == 0);
-	/* And again, when the thread has gone to sleep or is about to. */
+	/* And again, when the thread has long gone to sleep for want of anything to do. */
+	spin_for(20 * MFS__NS_PER_MS);
 	mfs__retire(&make_object(sizeof(struct object), 2)->retired, sizeof(struct object));
 	AWAIT(mfs__alloc_live() == live_before);
 	AWAIT(mfs__reclaim_pending() == 0);
@@ -431,6 +441,9 @@ static void thread_takes_no_signals(void **state)
 
 	(void)state;
 	mfs__reclaim_begin();
+	/* A thread that has not run yet blocks all signals anyway. */
+	mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
+	AWAIT(mfs__alloc_live() == live_before);
 	assert_int_equal(count_reclaimers(&tid), 1);
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%ld/status", tid);
 	FILE *status = fopen(path, "re");

@@ -85,7 +85,7 @@ static bool make_rest_room(struct mfs__chunk_list *list, uint32_t count)
 		return true;
 	uint32_t room = list->rest_room ? list->rest_room : 4;
 	while (room < count - 1)
-		room = room > UINT32_MAX / 2 ? UINT32_MAX : 2 * room;
+		room = room > MFS__CHUNKS_MAX / 2 ? MFS__CHUNKS_MAX : 2 * room;
 	size_t size = (size_t)room * sizeof *list->rest;
 	struct mfs__chunk *rest =
 		list->rest ? mfs__realloc(list->rest, (size_t)list->rest_room * sizeof *rest, size)
@@ -93,7 +93,7 @@ static bool make_rest_room(struct mfs__chunk_list *list, uint32_t count)
 	if (!rest)
 		return false;
 	list->rest = rest;
-	list->rest_room = room;
+	list->rest_room = room & ((UINT32_C(1) << 30) - 1);
 	return true;
 }
 

@@ -35,8 +35,9 @@
 #define MFS__CHUNK_FIRST_SHIFT 12 /* the first chunk has 4 KiB */
 #define MFS__CHUNK_LAST_SHIFT  21 /* no chunk has more than 2 MiB, a huge block */
 
-/** The longest file: the list's count is 32 bits wide. */
-#define MFS__FILE_SIZE_MAX ((uint64_t)(UINT32_MAX - 16) << MFS__CHUNK_LAST_SHIFT)
+/** The longest file: the number of its chunks has 30 bits. */
+#define MFS__CHUNKS_MAX    ((UINT32_C(1) << 30) - 16)
+#define MFS__FILE_SIZE_MAX ((uint64_t)MFS__CHUNKS_MAX << MFS__CHUNK_LAST_SHIFT)
 
 struct mfs__chunk {
 	unsigned char *bytes;
@@ -48,9 +49,9 @@ struct mfs__chunk_list {
 	struct mfs__chunk first;
 	struct mfs__chunk *rest; /* chunks 1 to count - 1 */
 	uint32_t count;
-	uint32_t rest_room; /* how many fit into `rest` */
-	bool was_trimmed;   /* the last chunk was cut to size */
-	bool was_regrown;   /* and then extended again */
+	uint32_t rest_room : 30;  /* how many fit into `rest` */
+	uint32_t was_trimmed : 1; /* the last chunk was cut to size */
+	uint32_t was_regrown : 1; /* and then extended again */
 };
 
 /** Where a list's chunks are charged and counted. */

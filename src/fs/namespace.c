@@ -349,7 +349,7 @@ static int rename_locked(struct renaming *r)
 	int code = check_rename(r);
 	if (code || r->replaced == r->from)
 		return code;
-	struct mfs__dentry *to = mfs__dentry_new(&r->to_leaf, r->from->node);
+	struct mfs__dentry *to = mfs__dentry_new(&r->to_leaf, r->from->node, r->from->renames + 1);
 	if (!to)
 		return MFS_ENOMEM;
 	code = mfs__directory_make_room(r->to_parent);
@@ -368,7 +368,7 @@ static int rename_locked(struct renaming *r)
 		mfs__directory_commit(&in);
 	else
 		mfs__directory_commit_pair(&in, &out);
-	mfs__node_unclaim(r->from->node);
+	mfs__node_renamed(r->from->node);
 	/* Now, not later: without the mutex the file may be removed, and the old name with it. */
 	mfs__dentry_retire(r->from);
 	return 0;

@@ -41,6 +41,7 @@ struct opening {
 	int64_t deadline; /* set when the file's lock is first waited for */
 	bool has_deadline;
 	unsigned gate;
+	uint32_t renames;           /* of the file that was found, when it got the name */
 	struct mfs__handle *handle; /* taken, not open yet */
 };
 
@@ -155,16 +156,31 @@ static int wait_for_lock(struct opening *o, struct mfs__file *file)
 }
 
 /*
- * Become a holder of a file that exists: take its lock, count in, be sure that it is still linked.
- * Called inside a read-side section, returns outside of it.
+ * The file's lock is taken: count in as a holder. Unless the file was removed, or got another name
+ * after it was looked up: from now on neither can happen.
+ */
+static bool count_in(struct opening *o, struct mfs__node *node, uint64_t counts)
+{
+	if (!mfs__node_acquire(node, counts, true))
+		return false;
+	if (mfs__likely(atomic_load_explicit(&node->renames, memory_order_relaxed) == o->renames))
+		return true;
+	mfs__node_release(node, counts);
+	return false;
+}
+
+/*
+ * Become a holder of a file that exists: take its lock, count in, be sure that it still is what the
+ * path names. Called inside a read-side section, returns outside of it.
  */
 static int hold(struct opening *o, struct mfs__file *file)
 {
 	struct mfs__node *node = &file->node;
 	bool exclusive = wants_write_lock(o);
 
+	mfs__yield("open: found");
 	if (mfs__rwlock_try(&file->lock, exclusive)) {
-		bool held = mfs__node_acquire(node, counts_of(false), true);
+		bool held = count_in(o, node, counts_of(false));
 		if (!held)
 			mfs__rwlock_unlock(&file->lock, exclusive);
 		mfs__rcu_unlock();
@@ -176,7 +192,7 @@ static int hold(struct opening *o, struct mfs__file *file)
 		return AGAIN;
 	mfs__yield("open: about to wait");
 	int code = wait_for_lock(o, file);
-	if (!code && !mfs__node_acquire(node, MFS__REFS_HOLDER, true)) {
+	if (!code && !count_in(o, node, MFS__REFS_HOLDER)) {
 		mfs__rwlock_unlock(&file->lock, exclusive);
 		code = AGAIN;
 	}
@@ -294,6 +310,7 @@ static int try_open(struct opening *o, struct mfs__path *path)
 	}
 	if (found.node) {
 		file = mfs__file_of(found.node);
+		o->renames = found.renames;
 		code = open_existing(o, file);
 	} else if (o->mode->create) {
 		bool pinned = mfs__node_acquire(&found.parent->node, MFS__REFS_PIN, false);

@@ -67,6 +67,7 @@ static int walk(struct mfs__directory *root, const struct mfs__path *path, struc
 	struct mfs__node *node = &root->node;
 
 	out->parent = NULL;
+	out->renames = 0;
 	for (;;) {
 		struct mfs__path_cursor before = cursor;
 		struct mfs__name name;
@@ -96,6 +97,7 @@ static int walk(struct mfs__directory *root, const struct mfs__path *path, struc
 		out->parent = directory;
 		out->leaf = name;
 		node = dentry ? dentry->node : NULL;
+		out->renames = dentry ? dentry->renames : 0;
 	}
 }
 

@@ -16,6 +16,7 @@ struct mfs__lookup {
 	struct mfs__directory *parent; /* NULL for the root itself */
 	struct mfs__name leaf;         /* in the path's text */
 	struct mfs__node *node;        /* NULL: the parent has no such name */
+	uint32_t renames;              /* of the node, when it got the name */
 };
 
 /**

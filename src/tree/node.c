@@ -15,9 +15,10 @@ static size_t dentry_size(size_t length)
 }
 
 static void dentry_init(struct mfs__dentry *dentry, const struct mfs__name *name,
-						struct mfs__node *node)
+						struct mfs__node *node, uint32_t renames)
 {
 	dentry->node = node;
+	dentry->renames = renames;
 	dentry->hash = name->hash;
 	dentry->length = (uint8_t)name->length;
 	memcpy(dentry->name, name->text, name->length);
@@ -50,7 +51,7 @@ struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, i
 		return NULL;
 	memset(file, 0, sizeof *file);
 	node_init(&file->node, false, storage, now);
-	dentry_init(mfs__first_dentry(&file->node), name, &file->node);
+	dentry_init(mfs__first_dentry(&file->node), name, &file->node, 0);
 	return file;
 }
 
@@ -69,7 +70,7 @@ struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
 	directory->parent = parent;
 	directory->depth = parent ? parent->depth + 1 : 0;
 	node_init(&directory->node, true, 0, now);
-	dentry_init(mfs__first_dentry(&directory->node), name, &directory->node);
+	dentry_init(mfs__first_dentry(&directory->node), name, &directory->node, 0);
 	return directory;
 }
 
@@ -84,14 +85,15 @@ void mfs__directory_free(struct mfs__directory *directory)
 	mfs__free(directory, directory_size(directory));
 }
 
-struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node)
+struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node,
+									uint32_t renames)
 {
 	struct mfs__retired *block = mfs__alloc(sizeof *block + dentry_size(name->length));
 
 	if (!block)
 		return NULL;
 	struct mfs__dentry *dentry = (struct mfs__dentry *)(block + 1);
-	dentry_init(dentry, name, node);
+	dentry_init(dentry, name, node, renames);
 	return dentry;
 }
 
@@ -159,6 +161,12 @@ bool mfs__node_claim(struct mfs__node *node)
 	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs | MFS__REFS_CLAIMED,
 													memory_order_relaxed, memory_order_relaxed));
 	return true;
+}
+
+void mfs__node_renamed(struct mfs__node *node)
+{
+	atomic_fetch_add_explicit(&node->renames, 1, memory_order_relaxed);
+	mfs__node_unclaim(node);
 }
 
 void mfs__node_unclaim(struct mfs__node *node)

@@ -79,6 +79,7 @@ struct mfs__dentry {
 	/* Constant after creation. */
 	struct mfs__node *node;
 	uint32_t hash;
+	uint32_t renames; /* of the node, when it got this name */
 	uint8_t length;
 	char name[]; /* terminated */
 };
@@ -93,6 +94,9 @@ struct mfs__node {
 	uint8_t storage;
 	/* Atomic: may capacity be unused? Set by writers, looked at when a handle is closed. */
 	atomic_bool has_slack;
+	/* Atomic: how often a file got another name. Changed under CLAIMED and its directory's mutex.
+	 * A holder compares it with its dentry's: equal means that the file still has that name. */
+	_Atomic uint32_t renames;
 	/* Atomic: odd while the three below change. Changed under the file's exclusive lock, or the
 	 * directory's mutex; read by anyone. */
 	_Atomic uint32_t attributes_seq;
@@ -160,7 +164,8 @@ void mfs__file_free(struct mfs__file *file);
 void mfs__directory_free(struct mfs__directory *directory);
 
 /** A dentry in a block of its own. Returns NULL without memory. */
-struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node);
+struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node,
+									uint32_t renames);
 
 /** Free a dentry that was never published. */
 void mfs__dentry_free(struct mfs__dentry *dentry);
@@ -187,6 +192,9 @@ bool mfs__node_unlink(struct mfs__node *node, bool *shared);
 
 /** Claim a file for a rename, unless it has a holder. Returns false if there is one. */
 bool mfs__node_claim(struct mfs__node *node);
+
+/** End a claim: the file has its next name, or keeps the one it has. */
+void mfs__node_renamed(struct mfs__node *node);
 void mfs__node_unclaim(struct mfs__node *node);
 
 /** Add a pin, of a node that has one or that cannot go. */
