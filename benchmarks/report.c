@@ -68,7 +68,7 @@ void bench_report_row(const struct bench_result *dmemfs_result,
 					  const struct bench_result *tmpfs_result,
 					  const struct bench_result *memcpy_result)
 {
-	double ratios[BENCH_MAX_REPEAT];
+	double ratios[BENCH_MAX_REPEAT] = {0};
 	const struct bench_case *info = &bench_cases[dmemfs_result->id];
 	char copy[32] = "-";
 	char rate[32] = "-";

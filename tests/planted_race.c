@@ -4,7 +4,8 @@
  *
  * A workload in which a missing grace period, a plain store where a publication belongs, and a
  * write to a chunk without the file's lock would each be a race. planted_race.sh runs it on builds
- * with one of these bugs planted, which must be reported, and on the sound one, which must be silent.
+ * with one of these bugs planted, which must be reported, and on the sound one, which must be
+ * silent.
  *
  * The detector forgets accesses that are too many accesses ago, so the threads are paced: they rest
  * for some microseconds between calls. The rest orders nothing.

@@ -277,7 +277,7 @@ static void run_schedule(struct schedule *schedule, struct mfs__quota *quota, st
 			schedule->length = length + 1;
 		}
 		schedule->choices[length] = left;
-		unsigned skip = schedule->choice[length] % left;
+		unsigned skip = left > 1 ? schedule->choice[length] % left : 0;
 		struct actor *actor = actors;
 		while (final[actor - actors] || skip-- > 0)
 			actor++;

@@ -35,9 +35,11 @@
  * full barrier by itself, is called a release.
  */
 #if MFS__TSAN
+/* pairs with take_all */
 #define ORDER_PUSH memory_order_release
 #define ORDER_LOOK memory_order_relaxed
 #else
+/* pairs with take_all, and with rest */
 #define ORDER_PUSH memory_order_seq_cst
 #define ORDER_LOOK memory_order_seq_cst
 #endif

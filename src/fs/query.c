@@ -25,6 +25,7 @@ static int find_node(mfs *fs, const char *text, struct mfs__node **node)
 	struct mfs__path path;
 	struct mfs__lookup found;
 
+	*node = NULL;
 	int code = mfs__path_begin(&path, text);
 	if (mfs__unlikely(code))
 		return code;
@@ -35,7 +36,7 @@ static int find_node(mfs *fs, const char *text, struct mfs__node **node)
 	if (mfs__unlikely(code))
 		mfs__rcu_unlock();
 	mfs__path_end(&path);
-	*node = found.node;
+	*node = code ? NULL : found.node;
 	return code;
 }
 
@@ -94,7 +95,7 @@ int mfs_stat(mfs *fs, const char *path, mfs_info *out)
 
 int64_t mfs_get_size(mfs *fs, const char *path)
 {
-	mfs_info info;
+	mfs_info info = {0};
 
 	int code = mfs_stat(fs, path, &info);
 	if (code)

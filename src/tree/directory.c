@@ -61,7 +61,7 @@ static struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket, const stru
 			continue;
 		struct mfs__dentry *dentry = dentries[i];
 		__builtin_prefetch((const char *)dentry - MFS__CACHE_LINE);
-		__builtin_prefetch((const char *)dentry - 2 * MFS__CACHE_LINE);
+		__builtin_prefetch((const char *)dentry - 2 * (ptrdiff_t)MFS__CACHE_LINE);
 		if (dentry->length == name->length && !memcmp(dentry->name, name->text, name->length))
 			return dentry;
 	}

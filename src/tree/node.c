@@ -207,6 +207,7 @@ struct mfs__attributes mfs__node_attributes(struct mfs__node *node)
 		struct mfs__attributes attributes = {
 			.size = atomic_load_explicit(&node->size, memory_order_acquire),
 			.generation = atomic_load_explicit(&node->generation, memory_order_acquire),
+			/* pairs with the same */
 			.modified_at = atomic_load_explicit(&node->modified_at, memory_order_acquire),
 		};
 		if (mfs__likely(!(seq & 1) &&
