@@ -685,13 +685,12 @@ static void parse_options(struct stress *s, int count, char **arguments)
 
 #if STRESS_TSAN
 /*
- * The race detector ends a forked child that starts a thread, unless it is told not to. Its search
- * for deadlocks has room for 64 locks of one thread; around a fork the library holds more.
+ * The race detector ends a forked child that starts a thread, unless it is told not to.
  */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "die_after_fork=0:detect_deadlocks=0";
+	return "die_after_fork=0";
 }
 #endif
 

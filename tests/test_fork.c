@@ -330,14 +330,14 @@ static void forks_among_busy_threads_give_whole_children(void **state)
 
 static int retire_much(void)
 {
-	for (int i = 0; i < 30000; i++) {
+	for (int i = 0; i < 200000; i++) {
 		char path[32];
 		(void)snprintf(path, sizeof path, "/d/%d", i % 500);
 		if (make(path, "x") || mfs_remove(fs, path))
 			return __LINE__ % 256;
 	}
-	/* Each round retires some hundred bytes: without a reclaimer it would be megabytes. */
-	return mfs__reclaim_pending() < (1 << 20) ? free_the_workspace() : __LINE__ % 256;
+	/* Each round retires some hundred bytes: without a reclaimer it would be above 40 MiB. */
+	return mfs__reclaim_pending() < (24 << 20) ? free_the_workspace() : __LINE__ % 256;
 }
 
 static void child_reclaims_by_itself(void **state)
