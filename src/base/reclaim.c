@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each stripe has a stack of retired objects and a count of their bytes. The reclaimer takes all
- * stacks, waits for a grace period, frees, and naps for a moment, so that it works on many objects
- * at a time; a stripe that has gathered FLUSH_BYTES wakes it early.
+ * stacks, waits for a grace period, gives them back as ready to be freed, and naps for a moment, so
+ * that it works on many objects at a time; a stripe that has gathered FLUSH_BYTES wakes it early.
+ *
+ * Whoever ends a call on the stripe next frees what is ready there. So the memory is freed, and
+ * soon allocated again, by the processor that has it in its cache, and the reclaimer does not even
+ * look at it. What nobody has freed by the next round, the reclaimer frees.
  *
  * Locks: users_mutex, then round_mutex. Nothing of the library is taken under either.
  */
@@ -35,11 +39,11 @@
  * full barrier by itself, is called a release.
  */
 #if MFS__TSAN
-/* pairs with take_all */
+/* pairs with run_round */
 #define ORDER_PUSH memory_order_release
 #define ORDER_LOOK memory_order_relaxed
 #else
-/* pairs with take_all, and with rest */
+/* pairs with run_round, and with rest */
 #define ORDER_PUSH memory_order_seq_cst
 #define ORDER_LOOK memory_order_seq_cst
 #endif
@@ -49,6 +53,8 @@ enum { AWAKE, NAPPING, SLEEPING };
 static struct stripe {
 	/* Atomic, any thread pushes, whoever runs a round takes all. */
 	_Alignas(2 * MFS__CACHE_LINE) _Atomic(struct mfs__retired *) top;
+	/* Atomic: objects that may be freed. Set by whoever runs a round, taken by any thread. */
+	_Atomic(struct mfs__retired *) ready;
 	/* Atomic, any thread: bytes pushed here and not yet added to `flushed`. */
 	_Atomic int64_t bytes;
 } stripes[MFS__STRIPES];
@@ -103,60 +109,89 @@ void mfs__retire(struct mfs__retired *retired, size_t size)
 	struct mfs__retired *top = atomic_load_explicit(&stripe->top, memory_order_relaxed);
 	do {
 		retired->next = top;
-		/* pairs with take_all, and with going to sleep in reclaimer() */
+		/* pairs with run_round and rest */
 	} while (!atomic_compare_exchange_weak_explicit(&stripe->top, &top, retired, ORDER_PUSH,
 													memory_order_relaxed));
 	bool full = bytes + (int64_t)size >= FLUSH_BYTES;
 	if (full)
 		flush(stripe);
 	if (full || !top) {
-		/* pairs with going to sleep in reclaimer() */
+		/* pairs with rest */
 		uint32_t state = atomic_load_explicit(&reclaimer_state, ORDER_LOOK);
 		if (state == SLEEPING || (full && state == NAPPING))
 			wake_reclaimer();
 	}
 }
 
-/* Take what is retired. Returns it as one list, NULL for nothing. */
-static struct mfs__retired *take_all(void)
+static void free_list(struct mfs__retired *list)
 {
-	struct mfs__retired *all = NULL;
+	int64_t bytes = 0;
 
-	for (unsigned i = 0; i < MFS__STRIPES; i++) {
-		/* pairs with the push in mfs__retire */
-		if (!atomic_load_explicit(&stripes[i].top, ORDER_LOOK))
-			continue;
-		/* pairs with the push in mfs__retire */
-		struct mfs__retired *list =
-			atomic_exchange_explicit(&stripes[i].top, NULL, memory_order_acquire);
-		flush(&stripes[i]);
-		while (list) {
-			struct mfs__retired *next = list->next;
-			list->next = all;
-			all = list;
-			list = next;
-		}
+	while (list) {
+		struct mfs__retired *next = list->next;
+		bytes += (int64_t)list->size;
+		mfs__free(list, list->size);
+		list = next;
 	}
-	return all;
+	atomic_fetch_sub_explicit(&flushed, bytes, memory_order_relaxed);
 }
 
-/* Free what is retired now. Returns false if there was nothing. */
+/* Free what is ready in a stripe. Returns false if there was nothing. */
+static bool free_ready(struct stripe *stripe)
+{
+	/* pairs with give_back */
+	struct mfs__retired *list =
+		atomic_exchange_explicit(&stripe->ready, NULL, memory_order_acquire);
+
+	free_list(list);
+	return list != NULL;
+}
+
+/* A list whose grace period is over: leave it to the threads of the stripe, or free it. */
+static void give_back(struct stripe *stripe, struct mfs__retired *list)
+{
+	/*
+	 * The race detector would take all that readers did for ordered before what the freeing thread
+	 * does next, and see less. And threads that wait for room do not end calls.
+	 */
+	if (MFS__TSAN || atomic_load_explicit(&throttled, memory_order_relaxed)) {
+		free_list(list);
+		return;
+	}
+	/* pairs with free_ready */
+	free_list(atomic_exchange_explicit(&stripe->ready, list, memory_order_acq_rel));
+}
+
+/*
+ * Take what is retired, wait for a grace period and see to its being freed; if nothing is retired,
+ * free what is ready. Returns false if there was nothing at all.
+ */
 static bool run_round(void)
 {
+	struct mfs__retired *lists[MFS__STRIPES];
+	bool any = false;
+
 	pthread_mutex_lock(&round_mutex);
-	struct mfs__retired *list = take_all();
-	bool any = list != NULL;
-	if (any) {
-		mfs__rcu_synchronize();
-		int64_t bytes = 0;
-		while (list) {
-			struct mfs__retired *next = list->next;
-			bytes += (int64_t)list->size;
-			mfs__free(list, list->size);
-			list = next;
-		}
-		atomic_fetch_sub_explicit(&flushed, bytes, memory_order_relaxed);
+	for (unsigned i = 0; i < MFS__STRIPES; i++) {
+		struct stripe *stripe = &stripes[i];
+		lists[i] = NULL;
+		/* pairs with the push in mfs__retire */
+		if (!atomic_load_explicit(&stripe->top, ORDER_LOOK))
+			continue;
+		/* pairs with the push in mfs__retire */
+		lists[i] = atomic_exchange_explicit(&stripe->top, NULL, memory_order_acquire);
+		flush(stripe);
+		any = true;
 	}
+	if (any)
+		mfs__rcu_synchronize();
+	for (unsigned i = 0; any && i < MFS__STRIPES; i++)
+		if (lists[i])
+			give_back(&stripes[i], lists[i]);
+	/* Nothing else to do, or threads wait for room that idle stripes may have. */
+	if (!any || atomic_load_explicit(&throttled, memory_order_relaxed))
+		for (unsigned i = 0; i < MFS__STRIPES; i++)
+			any |= free_ready(&stripes[i]);
 	pthread_mutex_unlock(&round_mutex);
 	/* pairs with mfs__reclaim_throttle: a thread that counted itself in after this load sees the
 	 * new round number and does not sleep on the old one */
@@ -261,6 +296,10 @@ void mfs__reclaim_nudge(void)
 
 void mfs__reclaim_throttle(void)
 {
+	struct stripe *stripe = &stripes[mfs__stripe()];
+
+	if (mfs__unlikely(atomic_load_explicit(&stripe->ready, memory_order_relaxed) != NULL))
+		(void)free_ready(stripe);
 	if (mfs__unlikely(!atomic_load_explicit(&running, memory_order_relaxed)) &&
 		mfs__reclaim_pending() >= FLUSH_BYTES)
 		make_up_for_thread();

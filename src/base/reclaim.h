@@ -3,8 +3,9 @@
  * Deferred freeing with a bound.
  *
  * What a writer has made unreachable it retires; one thread of the process, "mfs-reclaim", waits
- * for a grace period and frees it. No call waits for a grace period. Retired bytes are counted;
- * past the bound, whoever calls mfs__reclaim_throttle() waits until the thread has caught up.
+ * for a grace period, after which it is freed, by that thread or at the end of a call. No call
+ * waits for a grace period. Retired bytes are counted; past the bound, whoever calls
+ * mfs__reclaim_throttle() waits until the thread has caught up.
  *
  * The thread runs while there is a workspace. After a fork, the child starts its own when it first
  * needs it. Where no thread can be started, mfs__reclaim_throttle() does the thread's work.
@@ -28,8 +29,8 @@ struct mfs__retired {
 void mfs__retire(struct mfs__retired *retired, size_t size);
 
 /**
- * Hold the caller back while too many bytes are retired. To be called with no lock held, outside
- * read-side sections. A load or two when there is nothing to wait for.
+ * Free what is ready, and hold the caller back while too many bytes are retired. To be called with
+ * no lock held, outside read-side sections. A load or two when there is nothing to wait for.
  */
 void mfs__reclaim_throttle(void);
 

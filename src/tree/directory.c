@@ -48,7 +48,24 @@ static size_t table_size(uint32_t mask)
 	return sizeof(struct mfs__table) + ((size_t)mask + 1) * sizeof(_Atomic(struct mfs__bucket *));
 }
 
-static struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket, const struct mfs__name *name)
+/* memcmp() for names, without a call for short ones: two loads that may overlap. */
+static inline bool same_name(const char *a, const char *b, uint32_t length)
+{
+	if (length >= 8 || length == 0)
+		return memcmp(a, b, length) == 0;
+	if (length >= 4) {
+		uint32_t words[4];
+		memcpy(&words[0], a, 4);
+		memcpy(&words[1], b, 4);
+		memcpy(&words[2], a + length - 4, 4);
+		memcpy(&words[3], b + length - 4, 4);
+		return words[0] == words[1] && words[2] == words[3];
+	}
+	return a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1];
+}
+
+static inline struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket,
+												 const struct mfs__name *name)
 {
 	if (!bucket)
 		return NULL;
@@ -62,7 +79,7 @@ static struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket, const stru
 		struct mfs__dentry *dentry = dentries[i];
 		__builtin_prefetch((const char *)dentry - MFS__CACHE_LINE);
 		__builtin_prefetch((const char *)dentry - 2 * (ptrdiff_t)MFS__CACHE_LINE);
-		if (dentry->length == name->length && !memcmp(dentry->name, name->text, name->length))
+		if (dentry->length == name->length && same_name(dentry->name, name->text, name->length))
 			return dentry;
 	}
 	return NULL;
