@@ -197,7 +197,7 @@ typedef struct mfs_options {
 	int64_t default_lock_timeout;
 	/**
 	 * Called with warnings, with no lock held, from the thread that met the cause. Default: a line
-	 * on standard error, once for each kind.
+	 * on standard error, once for each kind. Nothing warns in this version.
 	 */
 	void (*on_warning)(void *user, const char *message);
 	/** Passed to on_warning. */
@@ -295,8 +295,8 @@ typedef struct mfs_open_options {
  *
  * The parent directory must exist. Waits for the file's lock in the order of arrival; a thread that
  * already reads the file and opens it again for reading gets in past a waiting writer after 10 to
- * 1280 milliseconds, so that it cannot lock itself out. If the file is removed or replaced while
- * waiting, the path is looked up again.
+ * 1280 milliseconds, so that it cannot lock itself out. If the file is removed, renamed or
+ * replaced meanwhile, the path is looked up again.
  *
  * Errors: MFS_EINVAL (path, mode), MFS_ENAMETOOLONG, MFS_ENOENT (no file, no parent), MFS_ENOTDIR
  * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb"), MFS_EBUSY (MFS_NO_WAIT), MFS_ETIMEDOUT,

@@ -14,8 +14,9 @@
 #include <stddef.h>
 
 /* L3: how long a reader waits before it passes a writer, at first and at most. */
-#define PASS_AFTER_NS  (10 * MFS__NS_PER_MS)
-#define PASS_DOUBLINGS 7
+#define PASS_AFTER_NS      (10 * MFS__NS_PER_MS)
+#define PASS_DOUBLINGS     7
+#define PASS_AFTER_MOST_NS (PASS_AFTER_NS << PASS_DOUBLINGS)
 
 /* A hand-over takes less than this many looks when the owner is about to leave. */
 #define SPINS 100
@@ -105,37 +106,6 @@ static void leave_queue(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *wai
 		atomic_fetch_and_explicit(&lock->state, ~MFS__RWLOCK_QUEUED, memory_order_relaxed);
 }
 
-/* Under queue_lock: the first writer that waits ahead of a reader, or NULL. */
-static struct mfs__rwlock_waiter *writer_ahead(struct mfs__rwlock *lock,
-											   struct mfs__rwlock_waiter *reader)
-{
-	for (struct mfs__rwlock_waiter *waiter = lock->head; waiter != reader; waiter = waiter->next)
-		if (waiter->writer)
-			return waiter;
-	return NULL;
-}
-
-/*
- * Under queue_lock, L3: let a queued reader in past a waiting writer, if readers are inside.
- * Otherwise the writer is about to get in, or a writer is inside, and waiting on is right.
- */
-static bool pass_writer(struct mfs__rwlock *lock, struct mfs__rwlock_waiter *reader)
-{
-	uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
-
-	do {
-		if ((state & MFS__RWLOCK_WRITER) || !(state & MFS__RWLOCK_READERS))
-			return false;
-		/* pairs with mfs__rwlock_unlock_write */
-	} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
-													memory_order_acquire, memory_order_relaxed));
-	struct mfs__rwlock_waiter *writer = writer_ahead(lock, reader);
-	if (writer)
-		writer->passed++;
-	leave_queue(lock, reader);
-	return true;
-}
-
 /*
  * A waiting thread changes a lock only under the mutex of its list, which a fork takes: so the
  * child never finds a hand-over half done.
@@ -150,21 +120,6 @@ static void list_unlock(struct mfs__rwlock_waiter *waiter)
 {
 	queue_unlock(waiter->lock);
 	pthread_mutex_unlock(&waiting[waiter->list].mutex);
-}
-
-/* How long a reader has to wait before it may pass the writer ahead of it. */
-static int64_t patience(struct mfs__rwlock_waiter *reader)
-{
-	uint32_t passed = 0;
-
-	list_lock(reader);
-	if (!is_granted(reader)) {
-		struct mfs__rwlock_waiter *writer = writer_ahead(reader->lock, reader);
-		if (writer)
-			passed = writer->passed;
-	}
-	list_unlock(reader);
-	return PASS_AFTER_NS << (passed < PASS_DOUBLINGS ? passed : PASS_DOUBLINGS);
 }
 
 /* Under the list's mutex. */
@@ -224,17 +179,46 @@ static bool give_up(struct mfs__rwlock_waiter *waiter)
 	return granted;
 }
 
-/* A reader has waited long enough. Returns true if it has the lock now. */
-static bool try_to_pass(struct mfs__rwlock_waiter *waiter)
+/*
+ * Under queue_lock, L3: let a queued reader in past a waiting writer, if readers are inside and it
+ * has waited long enough. Returns 0 if it is inside, or when to try again.
+ */
+static int64_t pass_writer(struct mfs__rwlock_waiter *reader, int64_t began, int64_t now)
 {
+	struct mfs__rwlock *lock = reader->lock;
+	int64_t waited = now - began;
+	uint32_t state = atomic_load_explicit(&lock->state, memory_order_relaxed);
+
+	do {
+		/* A writer is inside, or about to be. Look again when twice as long has been waited. */
+		if ((state & MFS__RWLOCK_WRITER) || !(state & MFS__RWLOCK_READERS))
+			return now + (waited < PASS_AFTER_MOST_NS ? waited : PASS_AFTER_MOST_NS);
+		/* With readers inside, the head of the queue is a writer: a reader would have got in. */
+		uint32_t passed = lock->head->passed;
+		int64_t needed = passed < PASS_DOUBLINGS ? PASS_AFTER_NS << passed : PASS_AFTER_MOST_NS;
+		if (waited < needed)
+			return began + needed;
+		/* pairs with mfs__rwlock_unlock_write */
+	} while (!atomic_compare_exchange_weak_explicit(&lock->state, &state, state + 1,
+													memory_order_acquire, memory_order_relaxed));
+	lock->head->passed++;
+	leave_queue(lock, reader);
+	return 0;
+}
+
+/* A reader has waited for a while. Returns 0 if it has the lock now, or when to try again. */
+static int64_t try_to_pass(struct mfs__rwlock_waiter *waiter, int64_t began, int64_t now)
+{
+	int64_t again = 0;
+
 	list_lock(waiter);
-	bool inside = is_granted(waiter);
-	if (!inside && pass_writer(waiter->lock, waiter)) {
-		inside = true;
-		atomic_store_explicit(&waiter->granted, 1, memory_order_relaxed); /* for a fork to see */
+	if (!is_granted(waiter)) {
+		again = pass_writer(waiter, began, now);
+		if (!again)
+			atomic_store_explicit(&waiter->granted, 1, memory_order_relaxed); /* for a fork */
 	}
 	list_unlock(waiter);
-	return inside;
+	return again;
 }
 
 bool mfs__rwlock_wait(struct mfs__rwlock *lock, bool writer, int64_t deadline,
@@ -247,20 +231,21 @@ bool mfs__rwlock_wait(struct mfs__rwlock *lock, bool writer, int64_t deadline,
 	join_queue(waiter);
 	for (int i = 0; i < SPINS && !is_granted(waiter); i++)
 		mfs__cpu_relax();
+	if (is_granted(waiter))
+		return true;
 
-	int64_t pass_at = MFS__NEVER;
+	int64_t began = mfs__now();
+	int64_t pass_at = writer ? MFS__NEVER : began + PASS_AFTER_NS;
 	while (!is_granted(waiter)) {
-		if (!writer && pass_at == MFS__NEVER)
-			pass_at = mfs__now() + patience(waiter);
 		if (mfs__futex_wait(&waiter->granted, 0, deadline < pass_at ? deadline : pass_at))
 			continue;
 		int64_t now = mfs__now();
 		if (now >= deadline)
 			return give_up(waiter);
 		if (now >= pass_at) {
-			if (try_to_pass(waiter))
+			pass_at = try_to_pass(waiter, began, now);
+			if (!pass_at)
 				return true;
-			pass_at = MFS__NEVER;
 		}
 	}
 	return true;
