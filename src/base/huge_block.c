@@ -68,12 +68,10 @@ static void unmap(void *block)
 
 #endif
 
-void *mfs__huge_alloc(void)
+void *mfs__huge_take(void)
 {
 	void *block = NULL;
 
-	if (mfs__alloc_must_fail())
-		return NULL;
 	pthread_mutex_lock(&mutex);
 	unsigned count = atomic_load_explicit(&idle_count, memory_order_relaxed);
 	if (count) {
@@ -81,8 +79,14 @@ void *mfs__huge_alloc(void)
 		atomic_store_explicit(&idle_count, count - 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&mutex);
-	if (!block)
-		block = map();
+	return block ? block : map();
+}
+
+void *mfs__huge_alloc(void)
+{
+	if (mfs__alloc_must_fail())
+		return NULL;
+	void *block = mfs__huge_take();
 	if (block)
 		mfs__alloc_count(1);
 	return block;
@@ -90,9 +94,14 @@ void *mfs__huge_alloc(void)
 
 void mfs__huge_free(void *block)
 {
+	mfs__alloc_count(-1);
+	mfs__huge_put(block);
+}
+
+void mfs__huge_put(void *block)
+{
 	bool keep = false;
 
-	mfs__alloc_count(-1);
 	/* An idle block would hide its use after freeing from a sanitizer. */
 	if (!MFS__SANITIZED) {
 		pthread_mutex_lock(&mutex);

@@ -16,14 +16,18 @@
 #include <stddef.h>
 
 #define MFS__HUGE_SIZE ((size_t)2 << 20)
-/** Idle blocks that are kept: 64 MiB. */
-#define MFS__HUGE_IDLE_MAX 32
+/** Idle blocks that are kept: 512 MiB. */
+#define MFS__HUGE_IDLE_MAX 256
 
 /** A block of MFS__HUGE_SIZE bytes, not cleared. Returns NULL when there is no memory. */
 void *mfs__huge_alloc(void);
 
 /** Free a block. */
 void mfs__huge_free(void *block);
+
+/** The same for allocators, which do not count as users: tests neither count nor fail them. */
+void *mfs__huge_take(void);
+void mfs__huge_put(void *block);
 
 /** Give idle blocks back to the system: those that are idle for long, or all. */
 void mfs__huge_trim(bool all);

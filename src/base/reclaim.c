@@ -16,6 +16,7 @@
 #include "base/compiler.h"
 #include "base/futex.h"
 #include "base/huge_block.h"
+#include "base/page_pool.h"
 #include "base/rcu.h"
 #include "base/stripe.h"
 
@@ -219,7 +220,7 @@ static void rest(uint32_t state)
 
 	if (state == NAPPING)
 		until = mfs__now() + NAP_NS;
-	else if (mfs__huge_has_idle())
+	else if (mfs__huge_has_idle() || mfs__page_has_idle())
 		until = mfs__now() + TRIM_NS;
 
 	/* pairs with the look at the state in mfs__retire */
@@ -241,6 +242,15 @@ static void drain(void)
 		continue;
 }
 
+/* Give memory that is idle for long back. Like a round, it keeps a fork out. */
+static void trim_idle(void)
+{
+	pthread_mutex_lock(&round_mutex);
+	mfs__page_trim(false);
+	mfs__huge_trim(false);
+	pthread_mutex_unlock(&round_mutex);
+}
+
 static void *reclaimer(void *unused)
 {
 	(void)unused;
@@ -253,7 +263,7 @@ static void *reclaimer(void *unused)
 			drain();
 			return NULL;
 		} else {
-			mfs__huge_trim(false);
+			trim_idle();
 			rest(SLEEPING);
 		}
 	}
@@ -338,6 +348,7 @@ void mfs__reclaim_end(void)
 		} else {
 			drain();
 		}
+		mfs__page_trim(true);
 		mfs__huge_trim(true);
 	}
 	pthread_mutex_unlock(&users_mutex);

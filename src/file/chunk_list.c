@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/huge_block.h"
+#include "base/page_pool.h"
 
 #include <dmemfs/dmemfs.h>
 
@@ -97,14 +98,24 @@ static bool make_rest_room(struct mfs__chunk_list *list, uint32_t count)
 	return true;
 }
 
+/* Where memory of this size comes from: the page pool, the huge blocks, or the allocator. */
+static bool is_pooled(uint32_t capacity)
+{
+	return capacity == MFS__PAGE_SIZE || capacity == MFS__HUGE_SIZE;
+}
+
 static unsigned char *bytes_alloc(uint32_t capacity)
 {
+	if (capacity == MFS__PAGE_SIZE)
+		return mfs__page_alloc();
 	return capacity == MFS__HUGE_SIZE ? mfs__huge_alloc() : mfs__alloc(capacity);
 }
 
 static void bytes_free(unsigned char *bytes, uint32_t capacity)
 {
-	if (capacity == MFS__HUGE_SIZE)
+	if (capacity == MFS__PAGE_SIZE)
+		mfs__page_free(bytes);
+	else if (capacity == MFS__HUGE_SIZE)
 		mfs__huge_free(bytes);
 	else
 		mfs__free(bytes, capacity);
@@ -134,7 +145,7 @@ static bool resize_chunk(struct mfs__chunk *chunk, uint32_t capacity)
 	if (chunk->capacity == capacity)
 		return true;
 	unsigned char *bytes;
-	if (chunk->capacity != MFS__HUGE_SIZE && capacity != MFS__HUGE_SIZE) {
+	if (!is_pooled(chunk->capacity) && !is_pooled(capacity)) {
 		bytes = mfs__realloc(chunk->bytes, chunk->capacity, capacity);
 		if (!bytes)
 			return false;

@@ -17,7 +17,8 @@
  * file to which that happens again and again keeps an eighth of its last chunk as room for growth,
  * so that the bytes moved stay in proportion to the bytes appended.
  *
- * A whole chunk of 2 MiB is a huge block (base/huge_block.h); all others come from the allocator.
+ * A chunk of 4 KiB is a page of the page pool (base/page_pool.h), one of 2 MiB a huge block
+ * (base/huge_block.h). All others come from the allocator.
  *
  * What is charged to the quota is the capacity of all chunks and the overhead for each.
  *
