@@ -277,21 +277,27 @@ void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_acco
 	cut(list, account, size, slack);
 }
 
+/* Where `offset` is, and how many of the `length` bytes from there lie together. */
+static unsigned char *part_at(struct mfs__chunk_list *list, uint64_t offset, uint64_t length,
+							  size_t *part)
+{
+	uint32_t index = mfs__chunk_index(offset);
+	size_t skip = (size_t)(offset - mfs__chunk_start(index));
+	const struct mfs__chunk *chunk = mfs__chunk_at(list, index);
+	size_t left = chunk->capacity - skip;
+
+	*part = length < left ? (size_t)length : left;
+	return chunk->bytes + skip;
+}
+
 void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *target, size_t length)
 {
 	unsigned char *to = target;
-	uint32_t index = mfs__chunk_index(offset);
-	size_t skip = (size_t)(offset - mfs__chunk_start(index));
+	size_t part;
 
-	while (length) {
-		const struct mfs__chunk *chunk = mfs__chunk_at(list, index++);
-		size_t part = chunk->capacity - skip;
-		if (part > length)
-			part = length;
-		memcpy(to, chunk->bytes + skip, part);
-		to += part;
-		length -= part;
-		skip = 0;
+	for (; length; offset += part, to += part, length -= part) {
+		const unsigned char *from = part_at(list, offset, length, &part);
+		memcpy(to, from, part);
 	}
 }
 
@@ -299,34 +305,21 @@ void mfs__chunks_write(struct mfs__chunk_list *list, uint64_t offset, const void
 					   size_t length)
 {
 	const unsigned char *from = source;
-	uint32_t index = mfs__chunk_index(offset);
-	size_t skip = (size_t)(offset - mfs__chunk_start(index));
+	size_t part;
 
-	while (length) {
-		const struct mfs__chunk *chunk = mfs__chunk_at(list, index++);
-		size_t part = chunk->capacity - skip;
-		if (part > length)
-			part = length;
-		memcpy(chunk->bytes + skip, from, part);
-		from += part;
-		length -= part;
-		skip = 0;
+	for (; length; offset += part, from += part, length -= part) {
+		unsigned char *to = part_at(list, offset, length, &part);
+		memcpy(to, from, part);
 	}
 }
 
 void mfs__chunks_clear(struct mfs__chunk_list *list, uint64_t offset, uint64_t length)
 {
-	uint32_t index = mfs__chunk_index(offset);
-	size_t skip = (size_t)(offset - mfs__chunk_start(index));
+	size_t part;
 
-	while (length) {
-		const struct mfs__chunk *chunk = mfs__chunk_at(list, index++);
-		size_t part = chunk->capacity - skip;
-		if (part > length)
-			part = (size_t)length;
-		memset(chunk->bytes + skip, 0, part);
-		length -= part;
-		skip = 0;
+	for (; length; offset += part, length -= part) {
+		unsigned char *to = part_at(list, offset, length, &part);
+		memset(to, 0, part);
 	}
 }
 

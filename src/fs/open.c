@@ -84,8 +84,8 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 {
 	mfs *fs = o->fs;
 	struct mfs__slot_change change = {0};
-
 	int code = 0;
+
 	struct mfs__file *file = mfs__file_new(leaf, fs->default_storage, mfs__timestamp());
 	if (!file)
 		return MFS_ENOMEM;
