@@ -13,11 +13,6 @@
 /* An odd number with bits well mixed: 2^64 divided by the golden ratio. */
 #define HASH_FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
-static bool is_separator(char c)
-{
-	return c == '/' || c == '\\';
-}
-
 /* Eight bytes, the first in the lowest place whatever the machine's byte order. */
 static uint64_t load8(const char *from)
 {
@@ -72,56 +67,55 @@ void mfs__path_end(struct mfs__path *path)
 		mfs__free(path->folded, path->folded_size);
 }
 
+/* "." is nothing, ".." needs the whole path: anything else is a name. */
+static enum mfs__path_step step_of(const char *start, size_t length)
+{
+	if (mfs__unlikely(start[0] == '.' && length <= 2)) {
+		if (length == 1)
+			return MFS__PATH_END;
+		if (start[1] == '.')
+			return MFS__PATH_UP;
+	}
+	return mfs__likely(length <= MFS_NAME_MAX) ? MFS__PATH_NAME : MFS__PATH_TOO_LONG;
+}
+
 enum mfs__path_step mfs__path_next(struct mfs__path_cursor *cursor, struct mfs__name *name)
 {
 	const char *at = cursor->next;
 	const char *end = cursor->end;
+	const char *start = at;
+	uint64_t hash = 0;
 
 	for (;;) {
-		while (at < end && is_separator(*at))
-			at++;
-		if (at == end) {
-			cursor->next = at;
-			return MFS__PATH_END;
-		}
-		const char *start = at;
-		uint64_t hash = 0;
-		for (;;) {
-			size_t left = (size_t)(end - at);
-			uint64_t word = left >= 8 ? load8(at) : load_few(at, left);
-			uint64_t found = find_byte(word, '/') | find_byte(word, '\\');
-			if (found) {
-				/* The lowest mark is a true one. */
-				unsigned bytes = (unsigned)__builtin_ctzll(found) / 8;
-				if (bytes) {
-					hash = mix(hash, word & (~UINT64_C(0) >> (64 - 8 * bytes)));
-					at += bytes;
-				}
-				break;
-			}
+		size_t left = (size_t)(end - at);
+		uint64_t word = mfs__likely(left >= 8) ? load8(at) : load_few(at, left);
+		uint64_t found = find_byte(word, '/') | find_byte(word, '\\');
+		if (mfs__unlikely(!found && left > 8)) {
 			hash = mix(hash, word);
-			if (left <= 8) {
-				at = end;
-				break;
-			}
 			at += 8;
+			continue;
 		}
+		/* The component ends in this word: at its lowest mark, which is a true one, or with it. */
+		unsigned bytes = found ? (unsigned)__builtin_ctzll(found) / 8 : (unsigned)left;
+		at += bytes;
+		cursor->next = found ? at + 1 : at;
 		size_t length = (size_t)(at - start);
-		if (mfs__unlikely(start[0] == '.' && length <= 2)) {
-			if (length == 1)
-				continue;
-			if (start[1] == '.') {
-				cursor->next = at;
-				return MFS__PATH_UP;
+		if (mfs__likely(length != 0)) {
+			if (bytes)
+				hash = mix(hash, word & (~UINT64_C(0) >> (64 - 8 * bytes)));
+			enum mfs__path_step step = step_of(start, length);
+			if (mfs__likely(step != MFS__PATH_END)) {
+				name->text = start;
+				name->length = (uint32_t)length;
+				name->hash = finish(hash, name->length);
+				return step;
 			}
 		}
-		cursor->next = at;
-		if (mfs__unlikely(length > MFS_NAME_MAX))
-			return MFS__PATH_TOO_LONG;
-		name->text = start;
-		name->length = (uint32_t)length;
-		name->hash = finish(hash, name->length);
-		return MFS__PATH_NAME;
+		if (!found)
+			return MFS__PATH_END;
+		/* Nothing between two separators, or ".": begin anew behind it. */
+		at = start = cursor->next;
+		hash = 0;
 	}
 }
 
