@@ -37,9 +37,8 @@ static int insert(mfs *fs, struct mfs__directory *directory, struct mfs__node *n
 {
 	struct mfs__slot_change change;
 
-	int code = mfs__directory_make_room(directory);
-	if (!code)
-		code = mfs__directory_prepare(directory, NULL, NULL, mfs__first_dentry(node), &change);
+	mfs__directory_make_room(directory);
+	int code = mfs__directory_prepare(directory, NULL, NULL, mfs__first_dentry(node), &change);
 	if (code)
 		return code;
 	code = mfs__nodes_reserve(fs, reserve);
@@ -352,9 +351,7 @@ static int rename_locked(struct renaming *r)
 	struct mfs__dentry *to = mfs__dentry_new(&r->to_leaf, r->from->node, r->from->renames + 1);
 	if (!to)
 		return MFS_ENOMEM;
-	code = mfs__directory_make_room(r->to_parent);
-	if (code)
-		goto fail;
+	mfs__directory_make_room(r->to_parent);
 	bool one_slot = r->from_parent == r->to_parent &&
 					mfs__directory_same_slot(r->to_parent, r->from->hash, to->hash);
 	code = mfs__directory_prepare(r->to_parent, r->replaced, one_slot ? r->from : NULL, to, &in);

@@ -106,9 +106,8 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 		code = AGAIN;
 		goto unlock;
 	}
-	code = mfs__directory_make_room(parent);
-	if (!code)
-		code = mfs__directory_prepare(parent, NULL, NULL, mfs__first_dentry(&file->node), &change);
+	mfs__directory_make_room(parent);
+	code = mfs__directory_prepare(parent, NULL, NULL, mfs__first_dentry(&file->node), &change);
 	if (code)
 		goto unlock;
 	/* Last, so that nothing is reserved for a file that is not made after all. */

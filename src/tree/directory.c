@@ -38,6 +38,15 @@ static size_t bucket_size(uint32_t count)
 		   count * sizeof(struct mfs__dentry *);
 }
 
+/* The table inside the directory; it goes with the directory. */
+static struct mfs__table *first_table(struct mfs__directory *directory)
+{
+	_Static_assert(sizeof(struct mfs__table) + sizeof(MFS__RCU(struct mfs__bucket)) <=
+					   MFS__FIRST_TABLE_SIZE,
+				   "a table of one slot fits");
+	return (struct mfs__table *)(void *)directory->first_table;
+}
+
 static struct mfs__dentry **dentries_of(struct mfs__bucket *bucket)
 {
 	return (struct mfs__dentry **)(void *)(bucket->hashes + hashes_room(bucket->count));
@@ -172,25 +181,24 @@ static struct mfs__table *table_new(uint32_t mask)
 	return table;
 }
 
-int mfs__directory_make_room(struct mfs__directory *directory)
+void mfs__directory_make_room(struct mfs__directory *directory)
 {
 	struct mfs__table *old = mfs__rcu_read_locked(&directory->table);
 
 	if (!old) {
-		struct mfs__table *table = table_new(0);
-		if (!table)
-			return MFS_ENOMEM;
+		struct mfs__table *table = first_table(directory);
+		table->mask = 0;
 		mfs__rcu_init(&table->slots[0], NULL);
 		mfs__rcu_publish(&directory->table, table);
-		return 0;
+		return;
 	}
 	uint64_t count = atomic_load_explicit(&directory->count, memory_order_relaxed);
 	if (mfs__likely(count < (uint64_t)NAMES_PER_SLOT * ((uint64_t)old->mask + 1)) ||
 		old->mask == UINT32_MAX >> 1)
-		return 0;
+		return;
 	struct mfs__table *table = table_new(2 * old->mask + 1);
 	if (!table)
-		return 0; /* a full table still works */
+		return; /* a full table still works */
 	for (uint32_t i = 0; i <= old->mask; i++) {
 		struct mfs__bucket *bucket = mfs__rcu_read_locked(&old->slots[i]);
 		if (bucket)
@@ -200,8 +208,8 @@ int mfs__directory_make_room(struct mfs__directory *directory)
 	}
 	mfs__rcu_publish(&directory->table, table);
 	mfs__yield("grow: table published");
-	mfs__retire(&old->retired, table_size(old->mask));
-	return 0;
+	if (old != first_table(directory))
+		mfs__retire(&old->retired, table_size(old->mask));
 }
 
 bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, uint32_t hash2)
@@ -368,7 +376,8 @@ void mfs__directory_retire_table(struct mfs__directory *directory)
 		return;
 	for (uint32_t slot = 0; slot <= table->mask; slot++)
 		retire_bucket(mfs__rcu_read_locked(&table->slots[slot]));
-	mfs__retire(&table->retired, table_size(table->mask));
+	if (table != first_table(directory))
+		mfs__retire(&table->retired, table_size(table->mask));
 }
 
 void mfs__directory_free_table(struct mfs__directory *directory)
@@ -382,7 +391,8 @@ void mfs__directory_free_table(struct mfs__directory *directory)
 		if (bucket && --bucket->owners == 0)
 			mfs__free(bucket, bucket_size(bucket->count));
 	}
-	mfs__free(table, table_size(table->mask));
+	if (table != first_table(directory))
+		mfs__free(table, table_size(table->mask));
 }
 
 bool mfs__directory_validate(struct mfs__directory *directory)

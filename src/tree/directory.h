@@ -87,8 +87,8 @@ void mfs__directory_commit(struct mfs__slot_change *change);
  */
 void mfs__directory_commit_pair(struct mfs__slot_change *in, struct mfs__slot_change *out);
 
-/** See to it that one more name finds a table, growing it if it is full. Returns 0, MFS_ENOMEM. */
-int mfs__directory_make_room(struct mfs__directory *directory);
+/** See to it that there is a table, and grow it if it is full and there is memory for that. */
+void mfs__directory_make_room(struct mfs__directory *directory);
 
 /** Do two names belong to the same slot? Under the mutex, after mfs__directory_make_room(). */
 bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, uint32_t hash2);

@@ -115,6 +115,9 @@ struct mfs__file {
 
 struct mfs__table;
 
+/** Room for a table of one slot. */
+#define MFS__FIRST_TABLE_SIZE 32
+
 struct mfs__directory {
 	struct mfs__retired retired;
 	/* Excludes writers: of the table, the counts, seq, version. */
@@ -129,6 +132,9 @@ struct mfs__directory {
 	_Atomic uint64_t version;
 	/* Published, replaced under mutex. NULL: no names yet. */
 	MFS__RCU(struct mfs__table) table;
+	/* The first table, of one slot: a walk through small directories then has one line less to wait
+	 * for in each. Private to tree/directory.c. */
+	_Alignas(8) unsigned char first_table[MFS__FIRST_TABLE_SIZE];
 	/* Atomic, changed under mutex: names, and their bytes with a NUL for each. */
 	_Atomic uint64_t count;
 	_Atomic uint64_t name_bytes;
