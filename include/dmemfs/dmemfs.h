@@ -207,7 +207,7 @@ typedef struct mfs_options {
 /**
  * Make an empty workspace.
  *
- * `options` may be NULL. Takes a few microseconds; the process's first workspace also starts the
+ * `options` may be NULL. Takes some ten microseconds; the process's first workspace also starts the
  * thread that frees removed nodes ("mfs-reclaim", all signals blocked).
  *
  * Errors: MFS_EINVAL (a field out of range), MFS_ENOTSUP (a memory guard), MFS_ENOMEM.
