@@ -132,6 +132,6 @@ int mfs__lookup(struct mfs__directory *root, struct mfs__path *path, struct mfs_
 int mfs__lookup_missing(struct mfs__directory *root, struct mfs__path *path,
 						struct mfs__lookup *out, struct mfs__path_cursor *rest)
 {
-	*rest = (struct mfs__path_cursor){NULL, NULL};
+	*rest = (struct mfs__path_cursor){path->text, path->text}; /* nothing */
 	return lookup(root, path, out, rest, true);
 }
