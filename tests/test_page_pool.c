@@ -159,6 +159,26 @@ static void spans_without_users_become_huge_blocks_again(void **state)
 	give_all_back();
 }
 
+static void a_span_of_a_used_block_may_give_its_free_pages_back(void **state)
+{
+	(void)state;
+	if (MFS__SANITIZED) {
+		print_message("left out: pages come from malloc in sanitizer builds\n");
+		skip();
+	}
+	void *block = mfs__huge_alloc();
+	assert_non_null(block);
+	memset(block, 0xff, MFS__HUGE_SIZE);
+	mfs__huge_free(block);
+	assert_false(mfs__page_has_idle());
+	void *page = mfs__page_alloc();
+	assert_non_null(page);
+	/* One page in use, and the rest of 2 MiB that the block's last user has touched. */
+	assert_true(mfs__page_has_idle());
+	mfs__page_free(page);
+	give_all_back();
+}
+
 static void without_memory_there_is_no_page(void **state)
 {
 	(void)state;
@@ -177,6 +197,7 @@ int main(void)
 		cmocka_unit_test(each_page_has_one_user_at_a_time),
 		cmocka_unit_test(giving_idle_pages_back_leaves_those_in_use),
 		cmocka_unit_test(spans_without_users_become_huge_blocks_again),
+		cmocka_unit_test(a_span_of_a_used_block_may_give_its_free_pages_back),
 		cmocka_unit_test(without_memory_there_is_no_page),
 	};
 

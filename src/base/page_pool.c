@@ -108,11 +108,20 @@ static struct span *span_new(void)
 
 	if (!span)
 		return NULL;
+	/* The block may hold what its last user left there. */
+	*span = (struct span){.free_count = SPAN_PAGES - 1};
 	memset(span->free, 0xff, sizeof span->free);
 	span->free[0] &= ~UINT64_C(1);
-	span->free_count = SPAN_PAGES - 1;
 	list_insert(span);
 	return span;
+}
+
+/* There are free pages that may go back to the system once they are idle: the reclaimer is to look.
+ */
+static void note_idle(void)
+{
+	if (!atomic_exchange_explicit(&has_idle, true, memory_order_relaxed))
+		mfs__reclaim_nudge();
 }
 
 /* Under spans_mutex: take the first free page of a span that has one. */
@@ -135,9 +144,13 @@ static void refill(struct stripe *stripe)
 	pthread_mutex_lock(&spans_mutex);
 	int64_t now = mfs__now();
 	while (stripe->count < BATCH) {
-		struct span *span = spans ? spans : span_new();
-		if (!span)
-			break;
+		struct span *span = spans;
+		if (!span) {
+			span = span_new();
+			if (!span)
+				break;
+			note_idle();
+		}
 		span->used_at = now;
 		stripe->pages[stripe->count++] = take_page(span);
 	}
@@ -173,7 +186,7 @@ static void spill(struct stripe *stripe, unsigned count)
 			empty = span;
 		}
 	}
-	bool first = !atomic_exchange_explicit(&has_idle, true, memory_order_relaxed);
+	note_idle();
 	pthread_mutex_unlock(&spans_mutex);
 	stripe->count -= count;
 	memmove(stripe->pages, stripe->pages + count, stripe->count * sizeof(void *));
@@ -182,8 +195,6 @@ static void spill(struct stripe *stripe, unsigned count)
 		mfs__huge_put(empty);
 		empty = next;
 	}
-	if (first)
-		mfs__reclaim_nudge(); /* whose thread looks after idle memory */
 }
 
 void *mfs__page_alloc(void)

@@ -98,7 +98,7 @@ static bool make_rest_room(struct mfs__chunk_list *list, uint32_t count)
 	return true;
 }
 
-/* Where memory of this size comes from: the page pool, the huge blocks, or the allocator. */
+/* Does memory of this size come from the page pool or the huge blocks, not from the allocator? */
 static bool is_pooled(uint32_t capacity)
 {
 	return capacity == MFS__PAGE_SIZE || capacity == MFS__HUGE_SIZE;

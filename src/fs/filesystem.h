@@ -9,6 +9,9 @@
 
 #include <dmemfs/dmemfs.h>
 
+/** What a call's inner functions return when what was looked up has gone, or come, meanwhile. */
+#define MFS__AGAIN 1
+
 /** Counters that all threads write, once for each stripe; the sums are what counts. */
 struct mfs__counters {
 	/* Atomic, any thread. */

@@ -15,9 +15,6 @@
 
 #include <sched.h>
 
-/* Looked up again: what was found has gone, or has come, in the meantime. */
-#define AGAIN 1
-
 static bool pin(struct mfs__directory *directory)
 {
 	return mfs__node_acquire(&directory->node, MFS__REFS_PIN, false);
@@ -98,10 +95,10 @@ static int make_missing(mfs *fs, const struct mfs__lookup *found, struct mfs__pa
 		return code;
 	mfs__yield("mkdir: about to lock");
 	if (!mfs__directory_lock(found->parent)) {
-		code = AGAIN; /* the parent has gone: perhaps it is missing now, too */
+		code = MFS__AGAIN; /* the parent has gone: perhaps it is missing now, too */
 	} else {
 		if (mfs__directory_find_locked(found->parent, &found->leaf))
-			code = AGAIN;
+			code = MFS__AGAIN;
 		else
 			code = insert(fs, found->parent, &top->node, count);
 		mfs__directory_unlock(found->parent);
@@ -123,7 +120,7 @@ static int try_mkdir(mfs *fs, struct mfs__path *path, bool exist_ok)
 	if (!code && found.node)
 		code = found.node->is_dir && exist_ok ? 0 : MFS_EEXIST;
 	else if (!code && !pin(found.parent))
-		code = AGAIN;
+		code = MFS__AGAIN;
 	mfs__rcu_unlock();
 	if (code || found.node)
 		return code;
@@ -142,7 +139,7 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
 	if (code)
 		return mfs__fail_path(code, "mkdir", path);
 	unsigned gate = mfs__gate_enter();
-	while ((code = try_mkdir(fs, &walked, (flags & MFS_EXIST_OK) != 0)) == AGAIN)
+	while ((code = try_mkdir(fs, &walked, (flags & MFS_EXIST_OK) != 0)) == MFS__AGAIN)
 		sched_yield(); /* another call is at work there */
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
@@ -297,7 +294,7 @@ static int find_parents(mfs *fs, struct mfs__path *from, struct mfs__path *to,
 	if (!code && !found.parent)
 		code = MFS_EINVAL;
 	else if (!code && !pin(found.parent))
-		code = AGAIN; /* the directory is about to go */
+		code = MFS__AGAIN; /* the directory is about to go */
 	if (code) {
 		unpin(renaming->from_parent);
 		goto out;
@@ -389,7 +386,7 @@ static int try_rename(mfs *fs, struct mfs__path *from, struct mfs__path *to, str
 		replaced = !code && r->replaced && r->replaced != r->from;
 		mfs__directory_unlock_pair(r->from_parent, r->to_parent);
 	} else {
-		code = AGAIN; /* one of the directories is about to go */
+		code = MFS__AGAIN; /* one of the directories is about to go */
 	}
 	if (replaced)
 		bury(fs, r->replaced, r->replaced_data_stays);
@@ -413,7 +410,7 @@ int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags)
 		return mfs__fail_path(code, "rename to", to);
 	unsigned gate = mfs__gate_enter();
 	struct renaming r = {.replace = (flags & MFS_RENAME_REPLACE) != 0};
-	while ((code = try_rename(fs, &walked_from, &walked_to, &r)) == AGAIN)
+	while ((code = try_rename(fs, &walked_from, &walked_to, &r)) == MFS__AGAIN)
 		sched_yield(); /* another call is at work there */
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked_from);

@@ -11,9 +11,6 @@
 #include <sched.h>
 #include <string.h>
 
-/* Looked up again: what was found has gone, or has come, in the meantime. */
-#define AGAIN 1
-
 /* What the mode string says. */
 struct mode {
 	const char *name;
@@ -99,11 +96,11 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 	}
 	mfs__yield("create: about to lock");
 	if (!mfs__directory_lock(parent)) {
-		code = AGAIN;
+		code = MFS__AGAIN;
 		goto free_file;
 	}
 	if (mfs__directory_find_locked(parent, leaf)) {
-		code = AGAIN;
+		code = MFS__AGAIN;
 		goto unlock;
 	}
 	mfs__directory_make_room(parent);
@@ -183,17 +180,17 @@ static int hold(struct opening *o, struct mfs__file *file)
 		if (!held)
 			mfs__rwlock_unlock(&file->lock, exclusive);
 		mfs__rcu_unlock();
-		return held ? 0 : AGAIN;
+		return held ? 0 : MFS__AGAIN;
 	}
 	bool pinned = mfs__node_acquire(node, MFS__REFS_PIN, false);
 	mfs__rcu_unlock();
 	if (!pinned)
-		return AGAIN;
+		return MFS__AGAIN;
 	mfs__yield("open: about to wait");
 	int code = wait_for_lock(o, file);
 	if (!code && !count_in(o, node, MFS__REFS_HOLDER)) {
 		mfs__rwlock_unlock(&file->lock, exclusive);
-		code = AGAIN;
+		code = MFS__AGAIN;
 	}
 	if (code)
 		mfs__node_release(node, MFS__REFS_PIN);
@@ -250,11 +247,11 @@ static int change_shared(struct opening *o, struct mfs__file *file)
 
 	if (!code) {
 		if (!mfs__node_acquire(&file->node, MFS__REFS_SHARED, false))
-			code = AGAIN;
+			code = MFS__AGAIN;
 		else
 			code = prepare_data(o, file);
 		mfs__rwlock_unlock_write(&file->lock);
-		if (code && code != AGAIN) {
+		if (code && code != MFS__AGAIN) {
 			let_go(o->fs, file, true, false);
 			return code;
 		}
@@ -289,7 +286,7 @@ static int open_existing(struct opening *o, struct mfs__file *file)
 		mfs__node_acquire(&file->node, changes_data ? MFS__REFS_PIN : counts_of(true), false);
 	mfs__rcu_unlock();
 	if (!counted)
-		return AGAIN;
+		return MFS__AGAIN;
 	return changes_data ? change_shared(o, file) : 0;
 }
 
@@ -315,7 +312,7 @@ static int try_open(struct opening *o, struct mfs__path *path)
 		bool pinned = mfs__node_acquire(&found.parent->node, MFS__REFS_PIN, false);
 		mfs__rcu_unlock();
 		if (!pinned)
-			return AGAIN; /* the parent is about to go */
+			return MFS__AGAIN; /* the parent is about to go */
 		code = create(o, found.parent, &found.leaf, &file);
 		mfs__node_release(&found.parent->node, MFS__REFS_PIN);
 	} else {
@@ -376,7 +373,7 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	o.gate = mfs__gate_enter();
 	code = mfs__handle_take(&o.handle);
 	if (!code) {
-		while ((code = try_open(&o, &walked)) == AGAIN)
+		while ((code = try_open(&o, &walked)) == MFS__AGAIN)
 			sched_yield(); /* a rename or a remove of the file is at work */
 		if (!code) {
 			mfs__count(&fs->counters[mfs__stripe()].handles, 1);

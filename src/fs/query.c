@@ -13,9 +13,6 @@
 /* A listing looks this often while the directory changes, then it takes the mutex. */
 #define LIST_TRIES 8
 
-/* Looked up again: what was found is about to go. */
-#define AGAIN 1
-
 /*
  * Find the node of a path. On success the caller is inside a read-side section, which it leaves; on
  * failure it is not, and nothing is noted.
@@ -228,7 +225,7 @@ static int find_directory(mfs *fs, const char *path, struct mfs__node **node)
 	if (!(*node)->is_dir)
 		code = MFS_ENOTDIR;
 	else if (!mfs__node_acquire(*node, MFS__REFS_PIN, false))
-		code = AGAIN;
+		code = MFS__AGAIN;
 	mfs__rcu_unlock();
 	return code;
 }
@@ -243,7 +240,7 @@ int64_t mfs_listdir(mfs *fs, const char *path, char ***names)
 	if (!fs || !path || !names)
 		return mfs__fail_path(MFS_EINVAL, "listdir", path);
 	int code;
-	while ((code = find_directory(fs, path, &node)) == AGAIN)
+	while ((code = find_directory(fs, path, &node)) == MFS__AGAIN)
 		sched_yield(); /* the directory's name is about to go */
 	if (!code) {
 		code = list(mfs__directory_of(node), &filling);
