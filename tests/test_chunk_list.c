@@ -530,6 +530,44 @@ static void planted_damage_is_noticed(void **state)
 	end(&f);
 }
 
+static void write_at_once_stays_within_one_chunk(void **state)
+{
+	static const struct {
+		uint64_t offset;
+		size_t length;
+		bool fits;
+	} cases[] = {
+		{0, 1, true},      {0, 4096, true},     {0, 4097, false},    {4095, 1, true},
+		{4095, 2, false},  {4096, 4096, true},  {8191, 2, false},    {8192, 1808, true},
+		{9999, 1, true},   {8192, 1809, false}, {9999, 2, false},    {10000, 1, false},
+		{16383, 1, false}, {16384, 1, false},   {5 * MIB, 1, false},
+	};
+	unsigned char *pattern = make_pattern(10000);
+	unsigned char *other = allocate(10000);
+	struct fixture f;
+
+	(void)state;
+	begin(&f, ROOMY);
+	assert_false(mfs__chunks_write_at_once(&f.list, 0, pattern, 1));
+	assert_code(grow(&f, 0, 10000), 0);
+	mfs__chunks_trim(&f.list, &f.account, 10000);
+	memset(other, 0xee, 10000);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		mfs__chunks_write(&f.list, 0, pattern, 10000);
+		bool written = mfs__chunks_write_at_once(&f.list, cases[i].offset, other, cases[i].length);
+		assert_int_equal(written, cases[i].fits);
+		unsigned char *expected = make_pattern(10000);
+		if (written)
+			memcpy(expected + cases[i].offset, other, cases[i].length);
+		assert_holds(&f, expected, 10000);
+		free(expected);
+		check(&f, 10000);
+	}
+	end(&f);
+	free(other);
+	free(pattern);
+}
+
 #define MODEL_SIZE (3 * MIB)
 
 static void random_changes_agree_with_a_flat_array(void **state)
@@ -609,6 +647,7 @@ int main(void)
 		cmocka_unit_test(file_written_once_keeps_nothing_it_does_not_use),
 		cmocka_unit_test(shrinking_keeps_exactly_the_rest),
 		cmocka_unit_test(planted_damage_is_noticed),
+		cmocka_unit_test(write_at_once_stays_within_one_chunk),
 		cmocka_unit_test(random_changes_agree_with_a_flat_array),
 	};
 

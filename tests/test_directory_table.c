@@ -141,15 +141,30 @@ static void assert_absent(struct mfs__directory *directory, const struct entry *
 	assert_null(find(directory, &entry->name));
 }
 
+/* Prepare to take out up to two names and put one in; any of them may be NULL. */
+static int prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
+				   struct mfs__dentry *out2, struct mfs__dentry *in, struct mfs__change *change)
+{
+	struct mfs__edit edits[3];
+	size_t count = 0;
+
+	if (in)
+		edits[count++] = (struct mfs__edit){.in = in};
+	if (out1)
+		edits[count++] = (struct mfs__edit){.out = out1};
+	if (out2)
+		edits[count++] = (struct mfs__edit){.out = out2};
+	return mfs__directory_prepare(directory, edits, count, change);
+}
+
 static int try_insert(struct mfs__directory *directory, const struct entry *entry)
 {
-	struct mfs__slot_change change;
+	struct mfs__change change;
 
 	assert_true(mfs__directory_lock(directory));
-	mfs__directory_make_room(directory);
-	int code = mfs__directory_prepare(directory, NULL, NULL, dentry_of(entry), &change);
+	int code = prepare(directory, NULL, NULL, dentry_of(entry), &change);
 	if (!code)
-		mfs__directory_commit(&change);
+		mfs__directory_commit(&change, 1);
 	mfs__directory_unlock(directory);
 	return code;
 }
@@ -161,11 +176,11 @@ static void insert(struct mfs__directory *directory, const struct entry *entry)
 
 static void take_out(struct mfs__directory *directory, const struct entry *entry)
 {
-	struct mfs__slot_change change;
+	struct mfs__change change;
 
 	assert_true(mfs__directory_lock(directory));
-	assert_code(mfs__directory_prepare(directory, dentry_of(entry), NULL, NULL, &change), 0);
-	mfs__directory_commit(&change);
+	assert_code(prepare(directory, dentry_of(entry), NULL, NULL, &change), 0);
+	mfs__directory_commit(&change, 1);
 	mfs__directory_unlock(directory);
 }
 
@@ -365,7 +380,7 @@ static void one_change_replaces_two_names_by_one(void **state)
 	struct entry from;
 	struct entry to;
 	struct entry other;
-	struct mfs__slot_change change;
+	struct mfs__change change;
 
 	(void)state;
 	entry_init_with_hash(&from, "from", 5);
@@ -378,13 +393,12 @@ static void one_change_replaces_two_names_by_one(void **state)
 	assert_non_null(moved);
 
 	assert_true(mfs__directory_lock(directory));
-	assert_true(mfs__directory_same_slot(directory, from.name.hash, to.name.hash));
-	assert_code(mfs__directory_prepare(directory, dentry_of(&from), dentry_of(&to), moved, &change),
-				0);
+	assert_code(prepare(directory, dentry_of(&from), dentry_of(&to), moved, &change), 0);
+	assert_int_equal(change.slots, 1); /* all three names belong to it */
 	/* Prepared is not done. */
 	assert_found(directory, &from);
 	assert_found(directory, &to);
-	mfs__directory_commit(&change);
+	mfs__directory_commit(&change, 1);
 	mfs__directory_unlock(directory);
 
 	assert_absent(directory, &from);
@@ -404,17 +418,18 @@ static void last_name_of_a_slot_leaves_it_empty(void **state)
 {
 	struct mfs__directory *directory = make_directory(NULL);
 	struct entry entry;
-	struct mfs__slot_change change;
+	struct mfs__change change;
 
 	(void)state;
 	entry_init(&entry, "alone");
 	insert(directory, &entry);
 	assert_true(mfs__directory_lock(directory));
-	assert_code(mfs__directory_prepare(directory, NULL, dentry_of(&entry), NULL, &change), 0);
-	assert_null(change.bucket);
+	assert_code(prepare(directory, NULL, dentry_of(&entry), NULL, &change), 0);
+	assert_int_equal(change.slots, 1);
+	assert_null(change.few[0].bucket);
 	assert_int_equal(change.count, -1);
 	assert_int_equal(change.name_bytes, -6);
-	mfs__directory_commit(&change);
+	mfs__directory_commit(&change, 1);
 	mfs__directory_unlock(directory);
 	assert_absent(directory, &entry);
 	assert_true(mfs__directory_validate(directory));
@@ -459,8 +474,7 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 	struct entry old;
 	struct entry bystander;
 	struct mfs__name name = name_with_hash("new-name", 3);
-	struct mfs__slot_change in;
-	struct mfs__slot_change out;
+	struct mfs__change changes[2] = {0};
 	uint64_t others = atomic_load(&to->count);
 
 	entry_init_with_hash(&old, "old", 2);
@@ -475,17 +489,21 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 		atomic_load(&from->name_bytes) + (from == to ? 0 : atomic_load(&to->name_bytes));
 
 	assert_true(mfs__directory_lock_pair(from, to));
-	mfs__directory_make_room(to);
-	assert_code(mfs__directory_prepare(to, NULL, NULL, moved, &in), 0);
-	assert_code(mfs__directory_prepare(from, dentry_of(&old), NULL, NULL, &out), 0);
+	if (from == to) {
+		assert_code(prepare(from, dentry_of(&old), NULL, moved, &changes[0]), 0);
+		assert_int_equal(changes[0].slots, 2);
+	} else {
+		assert_code(prepare(to, NULL, NULL, moved, &changes[0]), 0);
+		assert_code(prepare(from, dentry_of(&old), NULL, NULL, &changes[1]), 0);
+	}
 	memset(&peek, 0, sizeof(peek));
-	peek.point = "commit: one of two published";
+	peek.point = "commit: half published";
 	peek.from = from;
 	peek.to = to;
 	peek.old_name = &old.name;
 	peek.new_name = &name;
 	atomic_store_explicit(&mfs__yield_hook, peek_inside, memory_order_release);
-	mfs__directory_commit_pair(&in, &out);
+	mfs__directory_commit(changes, 2);
 	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_release);
 	mfs__directory_unlock_pair(from, to);
 
@@ -511,8 +529,8 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 	/* Empty again, for the next one. */
 	take_out(from, &bystander);
 	assert_true(mfs__directory_lock(to));
-	assert_code(mfs__directory_prepare(to, moved, NULL, NULL, &out), 0);
-	mfs__directory_commit(&out);
+	assert_code(prepare(to, moved, NULL, NULL, &changes[0]), 0);
+	mfs__directory_commit(&changes[0], 1);
 	mfs__directory_unlock(to);
 	mfs__dentry_retire(moved);
 	mfs__file_free(old.file);
@@ -536,7 +554,6 @@ static void pair_of_changes_is_one_for_lookups(void **state)
 	/* Within one directory, with a table of two slots, the names lie in one each. */
 	for (size_t i = 0; i < COUNT_OF(fillers); i++)
 		insert(root, &fillers[i]);
-	assert_false(mfs__directory_same_slot(root, 2, 3));
 	move_name(root, root);
 	for (size_t i = 0; i < COUNT_OF(fillers); i++)
 		assert_found(root, &fillers[i]);
@@ -583,7 +600,7 @@ static void change_that_is_abandoned_leaves_everything(void **state)
 	const size_t total = 50;
 	struct entry *entries = make_entries(total);
 	struct mfs__directory *directory = make_directory(NULL);
-	struct mfs__slot_change change;
+	struct mfs__change change;
 
 	(void)state;
 	for (size_t i = 0; i + 1 < total; i++)
@@ -594,12 +611,11 @@ static void change_that_is_abandoned_leaves_everything(void **state)
 	void *table = atomic_load(&directory->table);
 
 	assert_true(mfs__directory_lock(directory));
-	assert_code(
-		mfs__directory_prepare(directory, NULL, NULL, dentry_of(&entries[total - 1]), &change), 0);
-	assert_non_null(change.bucket);
+	assert_code(prepare(directory, NULL, NULL, dentry_of(&entries[total - 1]), &change), 0);
+	assert_non_null(change.few[0].bucket);
 	mfs__directory_abandon(&change);
-	assert_null(change.bucket);
-	assert_code(mfs__directory_prepare(directory, dentry_of(&entries[3]), NULL, NULL, &change), 0);
+	assert_int_equal(change.slots, 0);
+	assert_code(prepare(directory, dentry_of(&entries[3]), NULL, NULL, &change), 0);
 	mfs__directory_abandon(&change);
 	mfs__directory_abandon(&change); /* there is nothing left to forget */
 	mfs__directory_unlock(directory);
@@ -670,15 +686,13 @@ static void full_table_without_memory_to_grow_still_works(void **state)
 	insert(directory, &entries[0]);
 	void *table = atomic_load(&directory->table);
 	for (size_t i = 1; i < total; i++) {
-		struct mfs__slot_change change;
+		struct mfs__change change;
 		assert_true(mfs__directory_lock(directory));
 		mfs__alloc_fail_after(i < NAMES_PER_SLOT ? 0 : 1);
-		mfs__directory_make_room(directory);
+		assert_code(prepare(directory, NULL, NULL, dentry_of(&entries[i]), &change), 0);
 		assert_int_equal(mfs__alloc_failed(), i >= NAMES_PER_SLOT);
 		mfs__alloc_fail_after(0);
-		assert_code(mfs__directory_prepare(directory, NULL, NULL, dentry_of(&entries[i]), &change),
-					0);
-		mfs__directory_commit(&change);
+		mfs__directory_commit(&change, 1);
 		mfs__directory_unlock(directory);
 		assert_true(mfs__directory_validate(directory));
 	}
@@ -808,10 +822,13 @@ static bool is_locked(struct mfs__directory *directory)
 	return false;
 }
 
-/* Whichever way round they are named, `first` is locked first: a thread has it while it waits for
- * the second. The other way round, it would wait without. */
-static void assert_locked_first(struct mfs__directory *first, struct mfs__directory *second)
+/* Whichever way round they are named, the one at the lower address is locked first: a thread has
+ * it while it waits for the second. The other way round, it would wait without. */
+static void assert_locked_in_order(struct mfs__directory *a, struct mfs__directory *b)
 {
+	struct mfs__directory *first = (uintptr_t)a < (uintptr_t)b ? a : b;
+	struct mfs__directory *second = first == a ? b : a;
+
 	for (int turn = 0; turn < 2; turn++) {
 		struct locker locker = {.a = turn ? second : first, .b = turn ? first : second};
 
@@ -834,14 +851,12 @@ static void two_directories_are_locked_in_one_order(void **state)
 	struct mfs__directory *grandchild = make_directory(sibling);
 
 	(void)state;
-	assert_locked_first(root, child);
-	assert_locked_first(root, grandchild);
-	assert_locked_first(sibling, grandchild);
-	assert_locked_first(child, grandchild); /* no ancestor, but less deep */
-	if ((uintptr_t)child < (uintptr_t)sibling)
-		assert_locked_first(child, sibling);
-	else
-		assert_locked_first(sibling, child);
+	/* Where they lie in the tree does not matter, as that may change. */
+	assert_locked_in_order(root, child);
+	assert_locked_in_order(root, grandchild);
+	assert_locked_in_order(sibling, grandchild);
+	assert_locked_in_order(child, grandchild);
+	assert_locked_in_order(child, sibling);
 
 	/* One directory twice is locked once. */
 	assert_true(mfs__directory_lock_pair(child, child));
@@ -850,6 +865,25 @@ static void two_directories_are_locked_in_one_order(void **state)
 	assert_false(is_locked(child));
 	free_directory(grandchild);
 	free_directory(sibling);
+	free_directory(child);
+	free_directory(root);
+}
+
+static void claimed_directory_cannot_be_locked(void **state)
+{
+	struct mfs__directory *root = make_directory(NULL);
+	struct mfs__directory *child = make_directory(root);
+
+	(void)state;
+	assert_true(mfs__directory_claim(child));
+	assert_false(is_locked(child));
+	assert_false(mfs__directory_lock(child));
+	assert_false(mfs__directory_lock_pair(root, child));
+	assert_false(mfs__directory_claim(child));
+	assert_false(is_locked(root));
+	mfs__directory_unclaim(child);
+	assert_true(mfs__directory_lock(child));
+	mfs__directory_unlock(child);
 	free_directory(child);
 	free_directory(root);
 }
@@ -897,6 +931,7 @@ int main(void)
 		TABLE_TEST(damage_is_noticed),
 		TABLE_TEST(retired_table_is_freed_whole),
 		TABLE_TEST(two_directories_are_locked_in_one_order),
+		TABLE_TEST(claimed_directory_cannot_be_locked),
 		TABLE_TEST(removed_directory_cannot_be_locked),
 	};
 

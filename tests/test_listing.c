@@ -149,6 +149,42 @@ static void a_listing_stays_as_it_is(void **state)
 	mfs_names_free(names);
 }
 
+static void names_of_any_kind_are_sorted(void **state)
+{
+	enum { COUNT = 4000 };
+	mfs *fs = *state;
+	char **expected = allocate(COUNT * sizeof(*expected));
+	struct rng rng = {5};
+	size_t count = 0;
+	char path[300];
+
+	make_dir(fs, "/d");
+	while (count < COUNT) {
+		/* Of few bytes, so that many begin alike, the long ones far; 0xff and 0x01 among them. */
+		static const char bytes[] = {'a', 'a', 'a', 'b', '.', '\xff', '\x01'};
+		size_t kind = rng_below(&rng, 3);
+		size_t same = kind == 0 ? 0 : kind == 1 ? 20 : 240;
+		size_t length = same + 1 + rng_below(&rng, 15);
+
+		memset(path, 'p', sizeof(path));
+		memcpy(path, "/d/", 3);
+		for (size_t i = same; i < length; i++) {
+			path[3 + i] = bytes[rng_below(&rng, sizeof(bytes))];
+		}
+		path[3 + length] = '\0';
+		if (strcmp(path + 3, ".") == 0 || strcmp(path + 3, "..") == 0 || mfs_exists(fs, path)) {
+			continue;
+		}
+		make_dir(fs, path);
+		expected[count++] = strdup(path + 3);
+	}
+	assert_names(fs, "/d", expected, COUNT);
+	for (size_t i = 0; i < COUNT; i++) {
+		free(expected[i]);
+	}
+	free(expected);
+}
+
 struct grower {
 	mfs *fs;
 	int failures;
@@ -217,6 +253,7 @@ int main(void)
 		WORKSPACE_TEST(only_the_directory_itself_is_listed),
 		WORKSPACE_TEST(what_is_no_directory_is_not_listed),
 		WORKSPACE_TEST(ten_thousand_names_are_listed_before_and_after_removing),
+		WORKSPACE_TEST(names_of_any_kind_are_sorted),
 		WORKSPACE_TEST(a_listing_stays_as_it_is),
 		WORKSPACE_TEST(a_listing_is_of_one_instant),
 	};

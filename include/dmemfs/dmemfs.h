@@ -95,7 +95,9 @@ extern "C" {
 	X(MFS_ENOMEM, -ENOMEM, "out of memory")                                                        \
 	X(MFS_EQUOTA, -EDQUOT, "quota exceeded")                                                       \
 	X(MFS_ENODES, -ENOSPC, "limit of files and directories reached")                               \
-	X(MFS_EMEMGUARD, -1000, "refused by the memory guard")
+	X(MFS_ECANCELED, -ECANCELED, "canceled by the progress callback")                              \
+	X(MFS_EMEMGUARD, -1000, "refused by the memory guard")                                         \
+	X(MFS_EHOST, -1001, "refused by the host's filesystem")
 
 enum {
 #define MFS_ERROR_ENUM(name, value, message) name = (value),
@@ -400,10 +402,15 @@ MFS_API int mfs_seekable(mfs_file *file);
 /** Flag for mfs_mkdir(): a directory that exists already is success. */
 enum { MFS_EXIST_OK = 1u << 0 };
 
-/** Flag for mfs_rename(). */
+/** Flags for mfs_rename() and mfs_move(); at most one of them. */
 enum {
-	/** Replace a file at the destination, atomically: no reader finds neither or both. */
+	/**
+	 * Replace what is at the destination, atomically: no reader finds neither or both. A file
+	 * replaces a file, a directory an empty directory.
+	 */
 	MFS_RENAME_REPLACE = 1u << 0,
+	/** Let the two, which must both exist, change places, atomically. Not for mfs_move(). */
+	MFS_RENAME_EXCHANGE = 1u << 1,
 };
 
 /** What a path names; see mfs_stat(). */
@@ -438,17 +445,71 @@ MFS_API int mfs_mkdir(mfs *fs, const char *path, unsigned flags);
 MFS_API int mfs_remove(mfs *fs, const char *path);
 
 /**
- * Give a file another name, in the same directory or in another one, whose parent must exist.
+ * Give a file or a directory another name, in the same directory or in another one, whose parent
+ * must exist. What is below a directory goes with it.
  *
- * Atomic: whoever looks sees the file under one of the two names, never under both or neither.
- * `flags`: 0, or MFS_RENAME_REPLACE to replace a file at `to`. `from` and `to` naming the same
- * file: MFS_EEXIST without the flag, nothing to do with it.
+ * Atomic: whoever looks sees the file or the tree under one of the two names, never under both or
+ * neither. `flags`: 0, MFS_RENAME_REPLACE or MFS_RENAME_EXCHANGE. `from` and `to` naming the same
+ * thing: MFS_EEXIST without a flag, nothing to do with one.
  *
- * Errors: MFS_ENOENT (no `from`, no parent of `to`), MFS_EEXIST (`to` exists, no flag), MFS_EISDIR
- * (`to` is a directory), MFS_ENOTDIR, MFS_EBUSY (a handle holds either file), MFS_ENOTSUP (`from`
- * is a directory: not in this version), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ * Cost: constant for files. Linear in the files and directories below for a directory, as each is
+ * asked whether a handle holds it; the directories below accept no change meanwhile, calls that
+ * want one wait. Directory renames of a workspace run one after the other.
+ *
+ * Errors: MFS_ENOENT (no `from`, no parent of `to`, with EXCHANGE no `to`), MFS_EEXIST (`to`
+ * exists, no flag), MFS_EISDIR (a file on a directory), MFS_ENOTDIR (a parent is a file; a
+ * directory on a file), MFS_ENOTEMPTY (a directory on one that is not empty), MFS_EBUSY (a handle
+ * holds one of the files, or one below), MFS_EINVAL (the root; a directory into itself; flags),
+ * MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
  */
 MFS_API int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags);
+
+/**
+ * mfs_rename() that also makes the parents of `to` that are missing: all visible at once with what
+ * was moved. `flags`: 0 or MFS_RENAME_REPLACE.
+ *
+ * Errors: as mfs_rename(), but for a missing parent of `to`; MFS_ENODES. Returns 0.
+ */
+MFS_API int mfs_move(mfs *fs, const char *from, const char *to, unsigned flags);
+
+/**
+ * Remove a file, or a directory and all that is below it, at once: no reader ever finds a part.
+ *
+ * Linear in the files and directories below. Quota as for mfs_remove().
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EBUSY (a handle holds the file, or one below), MFS_EINVAL
+ * (path, root), MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ */
+MFS_API int mfs_rmtree(mfs *fs, const char *path);
+
+/**
+ * Copy a file to a name that does not exist yet, in a directory that does.
+ *
+ * The bytes are not copied: both files share their chunks, and a chunk becomes a file's own when
+ * that file first writes to it. The copy is charged in full all the same, so that later writes need
+ * no quota (they may need memory: MFS_ENOMEM). The copy has generation 1. Linear in the chunks: one
+ * for each 2 MiB of a large file.
+ *
+ * Waits for a file that a handle holds for writing, up to the workspace's default_lock_timeout.
+ *
+ * Errors: MFS_ENOENT, MFS_EEXIST, MFS_EISDIR (`from` is a directory), MFS_ENOTDIR, MFS_EBUSY (the
+ * workspace's timeout is MFS_NO_WAIT), MFS_ETIMEDOUT, MFS_EQUOTA, MFS_ENODES, MFS_EINVAL,
+ * MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ */
+MFS_API int mfs_copy(mfs *fs, const char *from, const char *to);
+
+/**
+ * Copy a directory and all that is below it, as it is at one instant, to a name that does not exist
+ * yet, in a directory that does. The copy appears at once; its files have generation 0.
+ *
+ * Shares chunks as mfs_copy() does. While names are copied, the directories below `from` accept no
+ * change. Waits for files that are held for writing, up to default_lock_timeout in all, and holds
+ * up nobody while it waits.
+ *
+ * Errors: as mfs_copy(), but MFS_ENOTDIR when `from` is a file; MFS_EINVAL also for a copy of the
+ * root or into itself. Returns 0.
+ */
+MFS_API int mfs_copy_tree(mfs *fs, const char *from, const char *to);
 
 /**
  * The names in a directory, sorted bytewise, as they were at one instant during the call.
@@ -461,7 +522,7 @@ MFS_API int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags
  */
 MFS_API int64_t mfs_listdir(mfs *fs, const char *path, char ***names);
 
-/** Free what mfs_listdir() gave. NULL is allowed. */
+/** Free what mfs_listdir() or mfs_glob() gave. NULL is allowed. */
 MFS_API void mfs_names_free(char **names);
 
 /** True if the path names a file or a directory; false also for a bad path. Takes no lock. */
@@ -482,6 +543,240 @@ MFS_API int mfs_stat(mfs *fs, const char *path, mfs_info *out);
 
 /** Returns a file's size in bytes; MFS_EISDIR for a directory; errors as mfs_stat(). */
 MFS_API int64_t mfs_get_size(mfs *fs, const char *path);
+
+/*
+ * Looking at trees
+ *
+ * An iterator is used by one thread at a time, any thread. Until it is closed it counts as an open
+ * handle for mfs_free(), and for nothing else: it holds no lock, prevents no change, and may rest
+ * for as long as its user likes. It goes on safely whatever other threads do to the tree.
+ */
+
+/** A directory that is being read. Opaque. */
+typedef struct mfs_dir mfs_dir;
+
+/** What mfs_readdir() finds. */
+typedef struct mfs_entry {
+	const char *name; /**< valid until mfs_closedir() */
+	mfs_info info;    /**< as of mfs_opendir() */
+} mfs_entry;
+
+/**
+ * Open a directory for reading: its names, sorted bytewise, as they are at one instant during this
+ * call.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns 0 and the iterator in *out, to be closed with mfs_closedir().
+ */
+MFS_API int mfs_opendir(mfs *fs, const char *path, mfs_dir **out);
+
+/** The next name. Returns 1 with *entry filled, 0 at the end, or MFS_EINVAL. */
+MFS_API int mfs_readdir(mfs_dir *dir, mfs_entry *entry);
+
+/** Close a directory. NULL is allowed. Returns 0. */
+MFS_API int mfs_closedir(mfs_dir *dir);
+
+/** A walk through a tree. Opaque. */
+typedef struct mfs_walk mfs_walk;
+
+/** A directory that a walk has come to. All pointers are valid until the walk's next call. */
+typedef struct mfs_walk_level {
+	const char *path;               /**< of the directory, from the root, "/" for the root */
+	const char *const *directories; /**< the names of directories in it, sorted bytewise */
+	size_t directory_count;
+	const char *const *files; /**< the names of files in it, sorted bytewise */
+	size_t file_count;
+} mfs_walk_level;
+
+/**
+ * Begin a walk through a directory and all below it: a directory first, then what is in it, in the
+ * order of the names.
+ *
+ * Each level is as it was at one instant; the levels belong to different instants. What is removed
+ * before the walk comes to it is left out. What is moved meanwhile may be left out or be met twice;
+ * the walk ends all the same.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns 0 and the walk in *out, to be closed with mfs_walk_close().
+ */
+MFS_API int mfs_walk_open(mfs *fs, const char *path, mfs_walk **out);
+
+/**
+ * Go to the next directory. Returns 1 with *level filled, 0 at the end, MFS_EINVAL, or MFS_ENOMEM,
+ * after which the same step may be tried again.
+ */
+MFS_API int mfs_walk_next(mfs_walk *walk, mfs_walk_level *level);
+
+/** Do not go into the directories of the level that came last. Returns 0 or MFS_EINVAL. */
+MFS_API int mfs_walk_skip(mfs_walk *walk);
+
+/** End a walk. NULL is allowed. Returns 0. */
+MFS_API int mfs_walk_close(mfs_walk *walk);
+
+/**
+ * The paths that match a pattern, sorted bytewise. Each component of the pattern matches a name:
+ *
+ *   *        any bytes, also none
+ *   ?        one character: a code point of UTF-8, or one byte that is not part of one
+ *   [abc]    one of these characters; [a-z] a range of them; [!abc] one that is not there. A ']'
+ *            that comes first stands for itself. A '[' without its ']' is an ordinary character
+ *   **       as a whole component: any number of directories, also none. At the end of a pattern:
+ *            everything below
+ *
+ * All else stands for itself; nothing is special about names that begin with '.'. Files and
+ * directories match; a pattern that ends in '/' matches as without it. No match is no error.
+ *
+ * One walk, whatever the pattern: each directory that can matter is read once, as of one instant,
+ * and each of its names is matched once, in time proportional to its length and the pattern's.
+ *
+ * Errors: MFS_EINVAL (".." above the root, NULL), MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns the number of paths, and in *paths a NULL-terminated array of strings, one block of
+ * memory to be freed with mfs_names_free().
+ */
+MFS_API int64_t mfs_glob(mfs *fs, const char *pattern, char ***paths);
+
+/*
+ * Import and export
+ */
+
+/** Flag for mfs_import_item.flags: a directory, which may be there already; no data. */
+enum { MFS_IMPORT_DIRECTORY = 1u << 0 };
+
+/** A file or a directory for mfs_import_tree(). */
+typedef struct mfs_import_item {
+	const char *path;
+	const void *data; /**< may be NULL if size is 0 */
+	size_t size;      /**< bytes */
+	unsigned flags;   /**< 0 or MFS_IMPORT_DIRECTORY */
+	unsigned reserved;
+} mfs_import_item;
+
+/**
+ * Write many files at once. Parents are made, existing files replaced; directories that exist stay,
+ * with what else is in them. All or nothing, and all at one instant: no thread ever sees a part.
+ *
+ * The files have generation 0: they are not dirty (MFS_ONLY_DIRTY). What is replaced stays charged
+ * until the new files are in place, so there must be room for both.
+ *
+ * Errors: MFS_EEXIST (a path twice), MFS_EISDIR (a file where a directory is), MFS_ENOTDIR (a
+ * parent, or a directory's place, is a file), MFS_EBUSY (a handle holds a file to be replaced),
+ * MFS_EQUOTA, MFS_ENODES, MFS_EFBIG, MFS_EINVAL (the root as a file, flags, NULL),
+ * MFS_ENAMETOOLONG, MFS_ENOMEM. mfs_last_error() names the path. Returns 0.
+ */
+MFS_API int mfs_import_tree(mfs *fs, const mfs_import_item *items, size_t count);
+
+/** How far a transfer between workspace and host has come. Counts only grow. */
+typedef struct mfs_progress {
+	uint64_t files_done;
+	uint64_t files_found; /**< so far; grows until all directories are read */
+	uint64_t bytes_done;
+	uint64_t bytes_found;
+	uint64_t directories_done;
+	uint64_t skipped; /**< links, devices, sockets and pipes, which are not imported */
+	const char *path; /**< of a file or directory done lately, on the host; valid during the call */
+} mfs_progress;
+
+/** Flags of mfs_transfer_options.flags and mfs_export_open(). */
+enum {
+	/** Only files that were written since they were made by an import: with generation > 0. */
+	MFS_ONLY_DIRTY = 1u << 0,
+};
+
+/** Options of a transfer. A zeroed field means its default; struct_size as in mfs_options. */
+typedef struct mfs_transfer_options {
+	size_t struct_size;
+	/** Threads that work, the caller's one of them: 1 to 64. Default: as many as cores, up to 8. */
+	unsigned threads;
+	/** 0, or for exports MFS_ONLY_DIRTY. */
+	unsigned flags;
+	/**
+	 * Called by the calling thread, with no lock held, about every 100 ms and once at the end of
+	 * the work. To return false cancels the transfer.
+	 */
+	bool (*on_progress)(void *user, const mfs_progress *progress);
+	/** Passed to on_progress. */
+	void *user;
+} mfs_transfer_options;
+
+/**
+ * Read a directory of the host, with all below it, into the workspace at `path`, as
+ * mfs_import_tree() would: all or nothing, and all at one instant. `path` and its parents are made
+ * if missing.
+ *
+ * Only directories and regular files are read. Links are not followed (`host_path` itself may be
+ * one), they and all else are skipped and counted. A name with a '\' is MFS_EINVAL. Nobody is held
+ * up while the host is read.
+ *
+ * Errors: MFS_EHOST (the host refuses something; mfs_last_error() says what and which), and those
+ * of mfs_import_tree(), MFS_ECANCELED. Then the workspace is as before. Returns 0.
+ */
+MFS_API int mfs_import_from_dir(mfs *fs, const char *host_path, const char *path,
+								const mfs_transfer_options *options);
+
+/**
+ * Write a directory of the workspace, with all below it, into a directory of the host, which is
+ * made if missing (its parent must exist).
+ *
+ * Each file is written under a temporary name and then renamed, so that a file of the host is
+ * either the old one or whole. Files of the host are replaced, others left alone. Nothing is ever
+ * written outside of `host_path`, whatever links lie below it: a link where a directory should be
+ * is MFS_EHOST, a link where a file should be is replaced. Each file is as of one instant; the
+ * directories are read as mfs_walk_next() reads them. New host files get mode 0666 and directories
+ * 0777, less the umask.
+ *
+ * Errors: MFS_EHOST and MFS_ETIMEDOUT (mfs_last_error() names the file), MFS_ECANCELED, MFS_ENOENT,
+ * MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. What was written before a failure stays on
+ * the host; no temporary name does. Returns 0.
+ */
+MFS_API int mfs_export_to_dir(mfs *fs, const char *path, const char *host_path,
+							  const mfs_transfer_options *options);
+
+/**
+ * A file's bytes, as of one instant, in one block of memory. `max_size`: the most bytes that are
+ * welcome, or 0 for no limit. Waits for the file's lock up to default_lock_timeout.
+ *
+ * Errors: MFS_EFBIG (more than max_size), MFS_ENOENT, MFS_EISDIR, MFS_ENOTDIR, MFS_EBUSY,
+ * MFS_ETIMEDOUT, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns the size, and the bytes in *buffer, to be freed with mfs_buffer_free(). Never NULL, also
+ * for an empty file.
+ */
+MFS_API int64_t mfs_export_buffer(mfs *fs, const char *path, uint64_t max_size, void **buffer);
+
+/** Free what mfs_export_buffer() gave. NULL is allowed. */
+MFS_API void mfs_buffer_free(void *buffer);
+
+/** An export in steps. Opaque. */
+typedef struct mfs_export mfs_export;
+
+/** A file of an export. All pointers are valid until the iterator's next call. */
+typedef struct mfs_export_item {
+	const char *path; /**< from the root */
+	const void *data; /**< never NULL */
+	size_t size;      /**< bytes */
+	uint64_t generation;
+	int64_t modified_at; /**< as in mfs_info */
+} mfs_export_item;
+
+/**
+ * Begin to export the files of a directory and all below it, or a single file, one by one in the
+ * order of mfs_walk_next(). `flags`: 0 or MFS_ONLY_DIRTY.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns 0 and the iterator in *out, to be closed with mfs_export_close().
+ */
+MFS_API int mfs_export_open(mfs *fs, const char *path, unsigned flags, mfs_export **out);
+
+/**
+ * The next file, as of one instant. Files that are removed meanwhile are left out.
+ *
+ * Errors: MFS_EBUSY and MFS_ETIMEDOUT (a file held for writing; mfs_last_error() names it; the next
+ * call goes on behind it), MFS_ENOMEM (the next call tries the same file again), MFS_EINVAL.
+ * Returns 1 with *item filled, or 0 at the end.
+ */
+MFS_API int mfs_export_next(mfs_export *iterator, mfs_export_item *item);
+
+/** End an export. NULL is allowed. Returns 0. */
+MFS_API int mfs_export_close(mfs_export *iterator);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@
 #define KEPT_PATH 200
 #define KEPT_END  ((KEPT_PATH - 3) / 2)
 
-enum failure_kind { FAILURE_NONE, FAILURE_PLAIN, FAILURE_PATH, FAILURE_NUMBERS };
+enum failure_kind { FAILURE_NONE, FAILURE_PLAIN, FAILURE_PATH, FAILURE_NUMBERS, FAILURE_TEXT };
 
 struct failure {
 	enum failure_kind kind;
@@ -19,7 +19,7 @@ struct failure {
 	const char *what; /* constant string: prefix, name of the call, or format */
 	uint64_t numbers[3];
 	char path[KEPT_PATH + 1];
-	char text[KEPT_PATH + 200]; /* what mfs_last_error() returned */
+	char text[MFS__FAILURE_SIZE]; /* what mfs_last_error() returns */
 };
 
 /* Each thread's own. */
@@ -77,14 +77,12 @@ int mfs__fail(int code, const char *what)
 	return code;
 }
 
-int mfs__fail_path(int code, const char *call, const char *path)
+/* Keep a path, or its two ends. */
+static void keep_path(const char *path)
 {
-	last.kind = FAILURE_PATH;
-	last.code = code;
-	last.what = call;
 	if (!path) {
 		memcpy(last.path, "NULL", 5);
-		return code;
+		return;
 	}
 	size_t length = strnlen(path, MFS_PATH_MAX + 1);
 	if (length <= KEPT_PATH) {
@@ -96,6 +94,43 @@ int mfs__fail_path(int code, const char *call, const char *path)
 		memcpy(last.path + KEPT_END + 3, path + length - KEPT_END, KEPT_END);
 		last.path[KEPT_END + 3 + KEPT_END] = '\0';
 	}
+}
+
+int mfs__fail_path(int code, const char *call, const char *path)
+{
+	last.kind = FAILURE_PATH;
+	last.code = code;
+	last.what = call;
+	keep_path(path);
+	return code;
+}
+
+int mfs__fail_because(int code, const char *call, const char *path, const char *reason)
+{
+	char text[MFS__FAILURE_SIZE];
+
+	keep_path(path);
+	(void)snprintf(text, sizeof text, "%s of %s: %s", call, last.path, reason);
+	return mfs__fail_text(code, text);
+}
+
+int mfs__fail_host(int error, const char *call, const char *path)
+{
+	char reason[128];
+	char buffer[80];
+
+	if (error == ENOMEM)
+		return mfs__fail_path(MFS_ENOMEM, call, path);
+	(void)snprintf(reason, sizeof reason, "%s: %s", mfs_strerror(MFS_EHOST),
+				   strerror_r(error, buffer, sizeof buffer));
+	return mfs__fail_because(MFS_EHOST, call, path, reason);
+}
+
+int mfs__fail_text(int code, const char *text)
+{
+	last.kind = FAILURE_TEXT;
+	last.code = code;
+	(void)snprintf(last.text, sizeof last.text, "%s", text);
 	return code;
 }
 
@@ -129,6 +164,8 @@ const char *mfs_last_error(void)
 		/* The format is one of this library's own constants; the compiler cannot see which. */
 		(void)snprintf(last.text, sizeof last.text, last.what, last.numbers[0], last.numbers[1],
 					   last.numbers[2]);
+		break;
+	case FAILURE_TEXT:
 		break;
 	}
 	return last.text;

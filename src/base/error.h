@@ -18,6 +18,24 @@ int mfs__fail(int code, const char *what);
 int mfs__fail_path(int code, const char *call, const char *path);
 
 /**
+ * The same with a reason of its own, not constant, instead of the code's message. It may be what
+ * mfs_last_error() returned.
+ */
+int mfs__fail_because(int code, const char *call, const char *path, const char *reason);
+
+/**
+ * Note that the host refuses something: MFS_EHOST with the text of `error`, an errno; MFS_ENOMEM
+ * for ENOMEM. Returns the code.
+ */
+int mfs__fail_host(int error, const char *call, const char *path);
+
+/** Note `code` with a message that mfs_last_error() put together in another thread. */
+int mfs__fail_text(int code, const char *text);
+
+/** Enough for every message, with its NUL. */
+#define MFS__FAILURE_SIZE 512
+
+/**
  * Note `code` with numbers: `format` is a constant string with up to three PRIu64 conversions, in
  * the order of the numbers.
  */

@@ -20,9 +20,15 @@
  * A chunk of 4 KiB is a page of the page pool (base/page_pool.h), one of 2 MiB a huge block
  * (base/huge_block.h). All others come from the allocator.
  *
- * What is charged to the quota is the capacity of all chunks and the overhead for each.
+ * Lists can hold the same bytes, see file/chunk_share.h: mfs__chunks_clone() copies none but
+ * perhaps those of the last chunk. Shared bytes never change, so mfs__chunks_prepare() must come
+ * before every write: it gives the list bytes of its own there, and fails if anything has to fail.
  *
- * Not thread-safe by itself: reading needs the file's lock shared, all else needs it exclusive.
+ * What is charged to the quota is the capacity of all chunks and the overhead for each; of a shared
+ * chunk the same, to each of its lists. So a list that gets bytes of its own needs no quota.
+ *
+ * Not thread-safe by itself: reading and cloning need the file's lock shared, all else needs it
+ * exclusive.
  */
 #ifndef MFS_FILE_CHUNK_LIST_H
 #define MFS_FILE_CHUNK_LIST_H
@@ -43,6 +49,9 @@
 struct mfs__chunk {
 	unsigned char *bytes;
 	uint32_t capacity;
+	/* Atomic: 0, the bytes are the list's own, or the number of their reference count. Set with the
+	 * file's lock held shared (S2), cleared with it held exclusively. */
+	_Atomic uint32_t share;
 };
 
 /** All zeros: no chunks. */
@@ -109,30 +118,75 @@ uint64_t mfs__chunks_capacity(struct mfs__chunk_list *list);
 uint64_t mfs__chunks_charge(struct mfs__chunk_list *list, uint64_t overhead);
 
 /**
- * Make room for `size` bytes, of which `used` are in use now. Takes memory ahead for appending
- * where the quota has room for that, and exactly enough otherwise.
+ * Can the bytes from `from` to `to`, of which there is at least one and no byte before `from` is
+ * missing, be written at once? Otherwise mfs__chunks_prepare() is needed.
+ */
+bool mfs__chunks_are_ready(struct mfs__chunk_list *list, uint64_t from, uint64_t to);
+
+/**
+ * Make the bytes from `from` to `to` ready to be written: make room for them, and get chunks of
+ * one's own in the place of shared ones. The caller then writes them all; until it does, they are
+ * undefined. `used` bytes are in use now, of which those outside stay as they are; `from` is not
+ * beyond them.
+ *
+ * Takes memory ahead for appending where the quota has room for that, and exactly enough otherwise.
+ * Nothing to do if `to` is not beyond `from`.
  *
  * Returns 0, MFS_EQUOTA, MFS_ENOMEM or MFS_EFBIG; then nothing has changed.
  */
-int mfs__chunks_grow(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
-					 uint64_t used, uint64_t size);
+int mfs__chunks_prepare(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+						uint64_t used, uint64_t from, uint64_t to);
 
-/** Free whole chunks beyond `size` bytes and cut the last one to size: truncation. */
+/** Make room for `size` bytes, of which `used` are in use now: mfs__chunks_prepare() to append. */
+static inline int mfs__chunks_grow(struct mfs__chunk_list *list,
+								   const struct mfs__chunk_account *account, uint64_t used,
+								   uint64_t size)
+{
+	return mfs__chunks_prepare(list, account, used, used, size);
+}
+
+/**
+ * Give the empty list `to`, which no other thread knows, the first `size` bytes of `from`, by
+ * sharing chunks: all that has been written of it. A last chunk of which a good part is unused is
+ * copied instead, without that part. `account` is charged and counts for `to`.
+ *
+ * Several threads may clone and read one list at the same time.
+ *
+ * Returns 0, MFS_EQUOTA or MFS_ENOMEM; then nothing has changed.
+ */
+int mfs__chunks_clone(struct mfs__chunk_list *from, struct mfs__chunk_list *to,
+					  const struct mfs__chunk_account *account, uint64_t size);
+
+/**
+ * Free whole chunks beyond `size` bytes and cut the last one to size: truncation. If the last one
+ * is shared, a smaller copy takes its place. Without memory for that it stays as it is, and
+ * charged.
+ */
 void mfs__chunks_shrink(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
 						uint64_t size);
 
-/** Give back what a file of `size` bytes does not use, when it is closed. */
+/**
+ * Give back what a file of `size` bytes does not use, when it is closed. A shared last chunk stays
+ * shared unless a good part of it is unused.
+ */
 void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
 					  uint64_t size);
 
 /** Copy `length` bytes at `offset`, all within the capacity, to `target`. */
 void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *target, size_t length);
 
-/** Copy `length` bytes from `source` to `offset`, all within the capacity. */
+/** Copy `length` bytes from `source` to `offset`, all made ready before. */
 void mfs__chunks_write(struct mfs__chunk_list *list, uint64_t offset, const void *source,
 					   size_t length);
 
-/** Clear `length` bytes at `offset`, all within the capacity. */
+/**
+ * Write if all is ready and within one chunk, what most writes are: at least a byte, none before
+ * `offset` missing. Returns false, with nothing done, if not.
+ */
+bool mfs__chunks_write_at_once(struct mfs__chunk_list *list, uint64_t offset, const void *source,
+							   size_t length);
+
+/** Clear `length` bytes at `offset`, all made ready before. */
 void mfs__chunks_clear(struct mfs__chunk_list *list, uint64_t offset, uint64_t length);
 
 /** Is the list as this header says, and large enough for `size` bytes? */

@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "base/reclaim.h"
 #include "fs/handle_table.h"
+#include "fs/staging.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -68,6 +69,27 @@ static const char *fault_of(const mfs_options *options)
 	return NULL;
 }
 
+static void fork_child(void)
+{
+	mfs__handle_table_fork_after();
+	mfs__staging_fork_child();
+}
+
+static void install_hooks_once(void)
+{
+	static const struct mfs__fork_hooks hooks = {mfs__handle_table_fork_prepare,
+												 mfs__handle_table_fork_after, fork_child};
+
+	mfs__fork_install(&hooks);
+}
+
+static void install_fork_hooks(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, install_hooks_once);
+}
+
 int mfs_new(const mfs_options *options, mfs **out)
 {
 	mfs_options o;
@@ -83,15 +105,13 @@ int mfs_new(const mfs_options *options, mfs **out)
 	if (o.memory_guard != MFS_GUARD_NONE)
 		return mfs__fail(MFS_ENOTSUP, "memory_guard of mfs_options");
 
-	mfs__handle_table_init();
+	install_fork_hooks();
 	/* The counters want whole cache lines of their own, which malloc does not promise. */
 	struct mfs *fs = mfs__alloc_aligned(_Alignof(struct mfs), sizeof *fs);
 	if (!fs)
 		return mfs__fail(MFS_ENOMEM, "mfs_new");
 	memset(fs, 0, sizeof *fs);
-	struct mfs__name no_name = {"", 0, 0};
-	fs->root = mfs__directory_new(&no_name, NULL, mfs__timestamp());
-	if (!fs->root) {
+	if (mfs__tree_init(&fs->tree)) {
 		mfs__free_aligned(fs);
 		return mfs__fail(MFS_ENOMEM, "mfs_new");
 	}
@@ -134,6 +154,18 @@ void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file)
 	struct mfs__chunk_account account = mfs__account(fs);
 
 	mfs__chunks_shrink(&file->chunks, &account, 0);
+}
+
+void mfs__file_unshare(struct mfs *fs, struct mfs__file *file)
+{
+	struct mfs__node *node = &file->node;
+
+	/* pairs with mfs__node_acquire and mfs__node_release: the data is freed after all use of it */
+	uint64_t refs = atomic_fetch_sub_explicit(&node->refs, MFS__REFS_SHARED, memory_order_acq_rel) -
+					MFS__REFS_SHARED;
+	if ((refs & MFS__REFS_UNLINKED) && !(refs & MFS__REFS_SHARERS))
+		mfs__file_drop_data(fs, file);
+	mfs__node_release(node, MFS__REFS_PIN);
 }
 
 /* A list of directories, through the links that retiring would use. */
@@ -196,7 +228,8 @@ int mfs_free(mfs *fs)
 		return mfs__fail_numbers(MFS_EBUSY, "mfs_free refused: %" PRIu64 " handles are open",
 								 (uint64_t)handles, 0, 0);
 	unsigned gate = mfs__gate_enter();
-	mfs__tree_free(fs, fs->root);
+	mfs__tree_free(fs, fs->tree.root);
+	(void)pthread_mutex_destroy(&fs->tree.claims);
 	mfs__free_aligned(fs);
 	mfs__gate_leave(gate);
 	mfs__reclaim_end();
@@ -239,6 +272,7 @@ int mfs_stats(mfs *fs, mfs_usage *out)
 struct census {
 	struct mfs *fs;
 	struct mfs__retired *first;
+	struct mfs__directory *parent;
 	uint64_t files;
 	uint64_t directories;
 	uint64_t chunks;
@@ -250,12 +284,14 @@ static bool count_child(void *user, struct mfs__dentry *dentry)
 {
 	struct census *census = user;
 	struct mfs__node *node = dentry->node;
-	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
 
-	if (refs & (MFS__REFS_UNLINKED | MFS__REFS_CLAIMED))
+	if (hold & (MFS__HOLD_UNLINKED | MFS__HOLD_CLAIMED))
 		census->sound = false;
 	if (node->is_dir) {
 		struct mfs__directory *directory = mfs__directory_of(node);
+		if (directory->parent != census->parent)
+			census->sound = false;
 		census->directories++;
 		directory->retired.next = census->first;
 		census->first = &directory->retired;
@@ -272,16 +308,17 @@ static bool count_child(void *user, struct mfs__dentry *dentry)
 
 bool mfs__validate(struct mfs *fs)
 {
-	struct census census = {.fs = fs, .first = &fs->root->retired, .sound = true};
+	struct census census = {.fs = fs, .first = &fs->tree.root->retired, .sound = true};
 	mfs_usage usage;
 
-	fs->root->retired.next = NULL;
+	fs->tree.root->retired.next = NULL;
 	while (census.first) {
 		struct mfs__directory *directory =
 			mfs__container_of(census.first, struct mfs__directory, retired);
 		census.first = directory->retired.next;
 		if (!mfs__directory_validate(directory))
 			return false;
+		census.parent = directory;
 		mfs__directory_each(directory, count_child, &census);
 	}
 	if (mfs_stats(fs, &usage))

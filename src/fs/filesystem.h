@@ -23,7 +23,6 @@ struct mfs__counters {
 
 struct mfs {
 	/* Constant after creation. */
-	struct mfs__directory *root;
 	uint64_t chunk_overhead;
 	uint64_t promotion_hard_limit;
 	int64_t default_lock_timeout; /* of the public interface, never 0 */
@@ -32,6 +31,7 @@ struct mfs {
 	void (*on_warning)(void *user, const char *message);
 	void *user;
 	/* Each with its own rules. */
+	struct mfs__tree tree;
 	struct mfs__quota quota;
 	struct mfs__quota nodes; /* files and directories; only if has_node_limit */
 	struct mfs__counters counters[MFS__STRIPES];
@@ -55,6 +55,12 @@ void mfs__nodes_release(struct mfs *fs, uint64_t count);
 
 /** Free a file's data and give its quota back. The caller knows that nobody uses it. */
 void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file);
+
+/**
+ * A file's MFS_O_SHARED handle, or a call that works like one, is done with it: drop SHARED and PIN
+ * of its `refs`, and with them what nobody else uses.
+ */
+void mfs__file_unshare(struct mfs *fs, struct mfs__file *file);
 
 /** Free a directory and all below it, which no thread can reach: counts and nodes stay as they are.
  */

@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/fork.h"
+#include "base/stripe.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -151,26 +151,12 @@ static void let_go(struct mfs__handle *handle)
  * Free slots too: somebody may be looking at one by a handle that was closed. The lists of free
  * slots need no care, as opening and closing are inside the gate.
  */
-static void fork_prepare(void)
+void mfs__handle_table_fork_prepare(void)
 {
 	each_slot(hold);
 }
 
-static void fork_after(void)
+void mfs__handle_table_fork_after(void)
 {
 	each_slot(let_go);
-}
-
-static void install_hooks(void)
-{
-	static const struct mfs__fork_hooks hooks = {fork_prepare, fork_after, fork_after};
-
-	mfs__fork_install(&hooks);
-}
-
-void mfs__handle_table_init(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	(void)pthread_once(&once, install_hooks);
 }

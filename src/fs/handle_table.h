@@ -55,9 +55,6 @@ struct mfs__handle {
 	uint32_t stripe;
 };
 
-/** Prepare the table and install its fork handlers, once for the process. */
-void mfs__handle_table_init(void);
-
 /** Take a free slot, with id 0. Returns 0, MFS_ENOMEM, or MFS_EMFILE when no number is left. */
 int mfs__handle_take(struct mfs__handle **out);
 
@@ -72,6 +69,10 @@ mfs_file *mfs__handle_open(struct mfs__handle *handle);
  * open.
  */
 struct mfs__handle *mfs__handle_lock(mfs_file *file, bool exclusive);
+
+/** Before a fork and after it, in parent and child. */
+void mfs__handle_table_fork_prepare(void);
+void mfs__handle_table_fork_after(void);
 
 static inline void mfs__handle_unlock(struct mfs__handle *handle, bool exclusive)
 {

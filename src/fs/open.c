@@ -7,8 +7,8 @@
 #include "fs/file_data.h"
 #include "fs/filesystem.h"
 #include "fs/handle_table.h"
+#include "fs/lock_wait.h"
 
-#include <sched.h>
 #include <string.h>
 
 /* What the mode string says. */
@@ -28,17 +28,18 @@ static const struct mode modes[] = {
 	{"xb", MFS__MODE_WRITE, true, true, false},
 };
 
+/* So often a file whose lock is held is looked up while directories move; then it is given back. */
+#define COUNT_IN_TRIES 64
+
 /* An open on its way. */
 struct opening {
 	mfs *fs;
 	const struct mode *mode;
 	bool shared;
 	uint64_t preallocate;
-	int64_t timeout;  /* of the public interface */
-	int64_t deadline; /* set when the file's lock is first waited for */
-	bool has_deadline;
+	struct mfs__lock_wait wait;
 	unsigned gate;
-	uint32_t renames;           /* of the file that was found, when it got the name */
+	struct mfs__tries tries;
 	struct mfs__handle *handle; /* taken, not open yet */
 };
 
@@ -55,11 +56,8 @@ static bool wants_write_lock(const struct opening *o)
 	return (o->mode->access & MFS__MODE_WRITE) != 0;
 }
 
-/* What the handle adds to the file's counts. */
-static uint64_t counts_of(bool shared)
-{
-	return MFS__REFS_PIN + (shared ? MFS__REFS_SHARED : MFS__REFS_HOLDER);
-}
+/* What an MFS_O_SHARED handle adds to the file's counts. */
+#define SHARED_COUNTS (MFS__REFS_SHARED + MFS__REFS_PIN)
 
 static void fill_handle(struct opening *o, struct mfs__file *file)
 {
@@ -67,7 +65,7 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
 
 	handle->fs = o->fs;
 	handle->file = file;
-	handle->lock_timeout = o->timeout;
+	handle->lock_timeout = o->wait.timeout;
 	handle->mode = o->mode->access | (o->shared ? MFS__MODE_SHARED : 0);
 	handle->position = 0;
 }
@@ -76,35 +74,38 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
  * Make the file that the path's last component stands for, locked for the handle before anybody can
  * find it. The caller has pinned the parent.
  */
-static int create(struct opening *o, struct mfs__directory *parent, const struct mfs__name *leaf,
-				  struct mfs__file **out)
+static int create(struct opening *o, const struct mfs__lookup *found, struct mfs__file **out)
 {
 	mfs *fs = o->fs;
-	struct mfs__slot_change change = {0};
+	struct mfs__directory *parent = found->parent;
+	struct mfs__change change;
 	int code = 0;
 
-	struct mfs__file *file = mfs__file_new(leaf, fs->default_storage, mfs__timestamp());
+	struct mfs__file *file = mfs__file_new(&found->leaf, fs->default_storage, mfs__timestamp());
 	if (!file)
 		return MFS_ENOMEM;
-	atomic_init(&file->node.refs, counts_of(o->shared));
-	if (!o->shared)
+	if (o->shared) {
+		atomic_init(&file->node.refs, SHARED_COUNTS);
+	} else {
+		atomic_init(&file->node.hold, MFS__HOLD_HOLDER);
 		(void)mfs__rwlock_try_write(&file->lock);
+	}
 	if (o->preallocate) {
 		code = mfs__file_extend(fs, file, o->preallocate);
 		if (code)
 			goto free_file;
 	}
 	mfs__yield("create: about to lock");
-	if (!mfs__directory_lock(parent)) {
+	if (!mfs__tree_lock(&fs->tree, parent, found->moves)) {
 		code = MFS__AGAIN;
 		goto free_file;
 	}
-	if (mfs__directory_find_locked(parent, leaf)) {
+	if (mfs__directory_find_locked(parent, &found->leaf)) {
 		code = MFS__AGAIN;
 		goto unlock;
 	}
-	mfs__directory_make_room(parent);
-	code = mfs__directory_prepare(parent, NULL, NULL, mfs__first_dentry(&file->node), &change);
+	struct mfs__edit edit = {.in = mfs__first_dentry(&file->node)};
+	code = mfs__directory_prepare(parent, &edit, 1, &change);
 	if (code)
 		goto unlock;
 	/* Last, so that nothing is reserved for a file that is not made after all. */
@@ -113,7 +114,7 @@ static int create(struct opening *o, struct mfs__directory *parent, const struct
 		mfs__directory_abandon(&change);
 		goto unlock;
 	}
-	mfs__directory_commit(&change);
+	mfs__directory_commit(&change, 1);
 	mfs__directory_unlock(parent);
 	mfs__count(&fs->counters[mfs__stripe()].files, 1);
 	*out = file;
@@ -127,73 +128,61 @@ free_file:
 	return code;
 }
 
-/*
- * Wait for a file's lock, outside the gate. The caller has pinned the file. Returns 0 with the
- * lock, MFS_EBUSY, or MFS_ETIMEDOUT.
- */
-static int wait_for_lock(struct opening *o, struct mfs__file *file)
+/* Inside the section in which the file was found: count in, with the file's lock held. */
+static bool count_in(struct opening *o, struct mfs__file *file, const struct mfs__lookup *found)
 {
-	struct mfs__rwlock_waiter waiter;
+	return mfs__node_hold(&file->node, found->dentry->renames, &o->fs->tree.moves, found->moves);
+}
 
-	if (o->timeout == MFS_NO_WAIT)
-		return MFS_EBUSY;
-	if (!o->has_deadline) {
-		o->deadline = mfs__deadline(o->timeout);
-		o->has_deadline = true;
+/*
+ * The file's lock was waited for, and is held: count in, if the path still leads to this file. As
+ * directories elsewhere may have moved meanwhile, the path is looked up again, with the lock kept.
+ */
+static int count_in_late(struct opening *o, struct mfs__file *file, struct mfs__path *path)
+{
+	struct mfs__lookup found;
+	bool held = false;
+
+	mfs__rcu_lock();
+	for (unsigned tries = 0; !held && tries < COUNT_IN_TRIES; tries++) {
+		if (mfs__lookup(&o->fs->tree, path, &found, MFS__LOOKUP_GATED) || found.node != &file->node)
+			break;
+		held = count_in(o, file, &found);
 	}
-	mfs__gate_leave(o->gate);
-	bool locked = mfs__rwlock_wait(&file->lock, wants_write_lock(o), o->deadline, &waiter);
-	o->gate = mfs__gate_enter();
-	if (!locked)
-		return MFS_ETIMEDOUT;
-	/* Inside the gate a fork cannot come between this and what makes the lock the handle's. */
-	mfs__rwlock_wait_done(&waiter);
-	return 0;
+	mfs__rcu_unlock();
+	return held ? 0 : MFS__AGAIN;
 }
 
 /*
- * The file's lock is taken: count in as a holder. Unless the file was removed, or got another name
- * after it was looked up: from now on neither can happen.
+ * Become a holder of a file that exists: take its lock, count in. Called inside the section in
+ * which it was found, returns outside of it.
  */
-static bool count_in(struct opening *o, struct mfs__node *node, uint64_t counts)
+static int hold(struct opening *o, struct mfs__path *path, const struct mfs__lookup *found)
 {
-	if (!mfs__node_acquire(node, counts, true))
-		return false;
-	if (mfs__likely(atomic_load_explicit(&node->renames, memory_order_relaxed) == o->renames))
-		return true;
-	mfs__node_release(node, counts);
-	return false;
-}
-
-/*
- * Become a holder of a file that exists: take its lock, count in, be sure that it still is what the
- * path names. Called inside a read-side section, returns outside of it.
- */
-static int hold(struct opening *o, struct mfs__file *file)
-{
-	struct mfs__node *node = &file->node;
+	struct mfs__file *file = mfs__file_of(found->node);
 	bool exclusive = wants_write_lock(o);
 
 	mfs__yield("open: found");
 	if (mfs__rwlock_try(&file->lock, exclusive)) {
-		bool held = count_in(o, node, counts_of(false));
+		bool held = count_in(o, file, found);
 		if (!held)
 			mfs__rwlock_unlock(&file->lock, exclusive);
 		mfs__rcu_unlock();
 		return held ? 0 : MFS__AGAIN;
 	}
-	bool pinned = mfs__node_acquire(node, MFS__REFS_PIN, false);
+	bool pinned = mfs__node_acquire(&file->node, MFS__REFS_PIN);
 	mfs__rcu_unlock();
 	if (!pinned)
 		return MFS__AGAIN;
+	mfs__tries_end(&o->tries); /* nothing waits with the mutex of claims */
 	mfs__yield("open: about to wait");
-	int code = wait_for_lock(o, file);
-	if (!code && !count_in(o, node, MFS__REFS_HOLDER)) {
-		mfs__rwlock_unlock(&file->lock, exclusive);
-		code = MFS__AGAIN;
+	int code = mfs__lock_wait(&o->wait, file, exclusive, &o->gate);
+	if (!code) {
+		code = count_in_late(o, file, path);
+		if (code)
+			mfs__rwlock_unlock(&file->lock, exclusive);
 	}
-	if (code)
-		mfs__node_release(node, MFS__REFS_PIN);
+	mfs__node_release(&file->node, MFS__REFS_PIN);
 	return code;
 }
 
@@ -210,24 +199,31 @@ static void trim_if_idle(mfs *fs, struct mfs__file *file)
 	mfs__rwlock_unlock_write(&file->lock);
 }
 
-/* Undo what open has done: lock and counts, and what a writer has left unused. */
+/*
+ * Undo what open has done: lock and counts, and what a writer has left unused.
+ *
+ * A holder is counted out before the lock goes to the next one: that one's handle may have come and
+ * gone before this thread gets on, and then nobody holds the file. The pin is for unlocking, which
+ * touches the lock when it is the next owner's already.
+ */
 static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exclusive)
 {
 	struct mfs__node *node = &file->node;
 
-	if (!shared)
-		mfs__rwlock_unlock(&file->lock, exclusive);
-	trim_if_idle(fs, file);
 	if (!shared) {
-		mfs__node_release(node, counts_of(false));
-		return;
+		mfs__node_pin(node);
+		mfs__node_let_go(node);
+		mfs__yield("close: counted out");
+		mfs__rwlock_unlock(&file->lock, exclusive);
+		/* A writer has trimmed the file itself. After shared writers, a reader does it. */
+		if (mfs__likely(!atomic_load_explicit(&node->has_slack, memory_order_relaxed)) ||
+			!mfs__node_acquire(node, MFS__REFS_SHARED)) {
+			mfs__node_release(node, MFS__REFS_PIN);
+			return;
+		}
 	}
-	/* pairs with mfs__node_acquire and mfs__node_release: the data is freed after all use of it */
-	uint64_t refs = atomic_fetch_sub_explicit(&node->refs, MFS__REFS_SHARED, memory_order_acq_rel) -
-					MFS__REFS_SHARED;
-	if ((refs & MFS__REFS_UNLINKED) && !(refs & MFS__REFS_SHARERS))
-		mfs__file_drop_data(fs, file);
-	mfs__node_release(node, MFS__REFS_PIN);
+	trim_if_idle(fs, file);
+	mfs__file_unshare(fs, file);
 }
 
 /* Empty the file and extend it, as mode and options say. The file's lock is held. */
@@ -243,10 +239,11 @@ static int prepare_data(struct opening *o, struct mfs__file *file)
 /* Open a pinned file for a shared handle, which has to be emptied or extended first. */
 static int change_shared(struct opening *o, struct mfs__file *file)
 {
-	int code = mfs__rwlock_try_write(&file->lock) ? 0 : wait_for_lock(o, file);
+	int code =
+		mfs__rwlock_try_write(&file->lock) ? 0 : mfs__lock_wait(&o->wait, file, true, &o->gate);
 
 	if (!code) {
-		if (!mfs__node_acquire(&file->node, MFS__REFS_SHARED, false))
+		if (!mfs__node_acquire(&file->node, MFS__REFS_SHARED))
 			code = MFS__AGAIN;
 		else
 			code = prepare_data(o, file);
@@ -262,18 +259,19 @@ static int change_shared(struct opening *o, struct mfs__file *file)
 }
 
 /*
- * Open a file that exists. Called inside a read-side section, returns outside of it.
+ * Open a file that exists. Called inside the section in which it was found, returns outside of it.
  */
-static int open_existing(struct opening *o, struct mfs__file *file)
+static int open_existing(struct opening *o, struct mfs__path *path, const struct mfs__lookup *found)
 {
+	struct mfs__file *file = mfs__file_of(found->node);
 	bool exclusive = wants_write_lock(o);
 
-	if (mfs__node_is_crowded(&file->node)) {
-		mfs__rcu_unlock();
-		return MFS_EMFILE;
-	}
 	if (!o->shared) {
-		int code = hold(o, file);
+		if (mfs__node_is_crowded(&file->node)) {
+			mfs__rcu_unlock();
+			return MFS_EMFILE;
+		}
+		int code = hold(o, path, found);
 		if (code)
 			return code;
 		code = prepare_data(o, file);
@@ -282,22 +280,25 @@ static int open_existing(struct opening *o, struct mfs__file *file)
 		return code;
 	}
 	bool changes_data = o->mode->truncate || o->preallocate;
-	bool counted =
-		mfs__node_acquire(&file->node, changes_data ? MFS__REFS_PIN : counts_of(true), false);
+	bool counted = mfs__node_acquire(&file->node, changes_data ? MFS__REFS_PIN : SHARED_COUNTS);
 	mfs__rcu_unlock();
 	if (!counted)
 		return MFS__AGAIN;
-	return changes_data ? change_shared(o, file) : 0;
+	if (!changes_data)
+		return 0;
+	mfs__tries_end(&o->tries);
+	return change_shared(o, file);
 }
 
 /* One look at the path, and what follows from it. */
 static int try_open(struct opening *o, struct mfs__path *path)
 {
 	struct mfs__lookup found;
-	struct mfs__file *file;
+	struct mfs__file *file = NULL;
 
 	mfs__rcu_lock();
-	int code = mfs__lookup(o->fs->root, path, &found, true);
+	int code = mfs__lookup(&o->fs->tree, path, &found,
+						   o->tries.exclusive ? MFS__LOOKUP_EXCLUSIVE : MFS__LOOKUP_GATED);
 	if (code)
 		goto unlock;
 	if (found.node && (o->mode->exclusive || found.node->is_dir)) {
@@ -306,14 +307,13 @@ static int try_open(struct opening *o, struct mfs__path *path)
 	}
 	if (found.node) {
 		file = mfs__file_of(found.node);
-		o->renames = found.renames;
-		code = open_existing(o, file);
+		code = open_existing(o, path, &found);
 	} else if (o->mode->create) {
-		bool pinned = mfs__node_acquire(&found.parent->node, MFS__REFS_PIN, false);
+		bool pinned = mfs__node_acquire(&found.parent->node, MFS__REFS_PIN);
 		mfs__rcu_unlock();
 		if (!pinned)
 			return MFS__AGAIN; /* the parent is about to go */
-		code = create(o, found.parent, &found.leaf, &file);
+		code = create(o, &found, &file);
 		mfs__node_release(&found.parent->node, MFS__REFS_PIN);
 	} else {
 		code = MFS_ENOENT;
@@ -354,7 +354,7 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	struct opening o = {.fs = fs, .mode = parse_mode(mode)};
 	if (!o.mode)
 		return mfs__fail(MFS_EINVAL, "mfs_open: mode is none of rb, wb, ab, r+b, xb");
-	o.timeout = fs->default_lock_timeout;
+	o.wait.timeout = fs->default_lock_timeout;
 	if (options) {
 		if (!mfs__options_copy(&given, sizeof given, sizeof given, options))
 			return mfs__fail(MFS_EINVAL, "struct_size of mfs_open_options");
@@ -364,7 +364,7 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 		o.shared = (given.flags & MFS_O_SHARED) != 0;
 		o.preallocate = (uint64_t)given.preallocate;
 		if (given.lock_timeout)
-			o.timeout = given.lock_timeout;
+			o.wait.timeout = given.lock_timeout;
 	}
 
 	int code = mfs__path_begin(&walked, path);
@@ -373,8 +373,10 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	o.gate = mfs__gate_enter();
 	code = mfs__handle_take(&o.handle);
 	if (!code) {
+		o.tries.tree = &fs->tree;
 		while ((code = try_open(&o, &walked)) == MFS__AGAIN)
-			sched_yield(); /* a rename or a remove of the file is at work */
+			mfs__tries_again(&o.tries); /* another call is at work there */
+		mfs__tries_end(&o.tries);
 		if (!code) {
 			mfs__count(&fs->counters[mfs__stripe()].handles, 1);
 			*out = mfs__handle_open(o.handle);

@@ -6,6 +6,8 @@
 
 #include <dmemfs/dmemfs.h>
 
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A table grows when there are this many names for each slot. */
@@ -131,10 +133,21 @@ struct mfs__dentry *mfs__directory_find_locked(struct mfs__directory *directory,
 bool mfs__directory_lock(struct mfs__directory *directory)
 {
 	pthread_mutex_lock(&directory->mutex);
-	if (mfs__likely(!mfs__directory_is_dead(directory)))
+	uint64_t hold = atomic_load_explicit(&directory->node.hold, memory_order_relaxed);
+	if (mfs__likely(!(hold & (MFS__HOLD_UNLINKED | MFS__HOLD_CLAIMED))))
 		return true;
 	pthread_mutex_unlock(&directory->mutex);
 	return false;
+}
+
+bool mfs__directory_lock_to_read(struct mfs__directory *directory)
+{
+	while (!mfs__directory_lock(directory)) {
+		if (mfs__directory_is_dead(directory))
+			return false;
+		sched_yield();
+	}
+	return true;
 }
 
 void mfs__directory_unlock(struct mfs__directory *directory)
@@ -142,19 +155,11 @@ void mfs__directory_unlock(struct mfs__directory *directory)
 	pthread_mutex_unlock(&directory->mutex);
 }
 
-/* Directories never move, so an ancestor is always the less deep one. */
-static bool comes_first(struct mfs__directory *a, struct mfs__directory *b)
-{
-	if (a->depth != b->depth)
-		return a->depth < b->depth;
-	return (uintptr_t)a < (uintptr_t)b;
-}
-
 bool mfs__directory_lock_pair(struct mfs__directory *a, struct mfs__directory *b)
 {
 	if (a == b)
 		return mfs__directory_lock(a);
-	struct mfs__directory *first = comes_first(a, b) ? a : b;
+	struct mfs__directory *first = (uintptr_t)a < (uintptr_t)b ? a : b;
 	struct mfs__directory *second = first == a ? b : a;
 	if (!mfs__directory_lock(first))
 		return false;
@@ -172,6 +177,31 @@ void mfs__directory_unlock_pair(struct mfs__directory *a, struct mfs__directory 
 		mfs__directory_unlock(b);
 }
 
+void mfs__directory_claim_locked(struct mfs__directory *directory)
+{
+	uint64_t hold = atomic_load_explicit(&directory->node.hold, memory_order_relaxed);
+
+	atomic_store_explicit(&directory->node.hold, hold | MFS__HOLD_CLAIMED, memory_order_relaxed);
+}
+
+bool mfs__directory_claim(struct mfs__directory *directory)
+{
+	if (!mfs__directory_lock(directory))
+		return false;
+	mfs__directory_claim_locked(directory);
+	mfs__directory_unlock(directory);
+	return true;
+}
+
+void mfs__directory_unclaim(struct mfs__directory *directory)
+{
+	/* The mutex is what shows the next writer all that was done under the claim. */
+	pthread_mutex_lock(&directory->mutex);
+	uint64_t hold = atomic_load_explicit(&directory->node.hold, memory_order_relaxed);
+	atomic_store_explicit(&directory->node.hold, hold & ~MFS__HOLD_CLAIMED, memory_order_relaxed);
+	pthread_mutex_unlock(&directory->mutex);
+}
+
 static struct mfs__table *table_new(uint32_t mask)
 {
 	struct mfs__table *table = mfs__alloc(table_size(mask));
@@ -181,105 +211,195 @@ static struct mfs__table *table_new(uint32_t mask)
 	return table;
 }
 
-void mfs__directory_make_room(struct mfs__directory *directory)
+/* The mask of a table for so many names; `mask` at least. */
+static uint32_t mask_for(uint32_t mask, uint64_t count)
+{
+	while (count > (uint64_t)NAMES_PER_SLOT * ((uint64_t)mask + 1) && mask < UINT32_MAX >> 1)
+		mask = 2 * mask + 1;
+	return mask;
+}
+
+static void table_gone(struct mfs__directory *directory, struct mfs__table *table, bool private)
+{
+	if (table == first_table(directory))
+		return;
+	if (private)
+		mfs__free(table, table_size(table->mask));
+	else
+		mfs__retire(&table->retired, table_size(table->mask));
+}
+
+/* See to it that there is a table, and that it has room for more names if there is memory. */
+static void make_room(struct mfs__directory *directory, uint64_t more, bool private)
 {
 	struct mfs__table *old = mfs__rcu_read_locked(&directory->table);
 
 	if (!old) {
-		struct mfs__table *table = first_table(directory);
-		table->mask = 0;
-		mfs__rcu_init(&table->slots[0], NULL);
-		mfs__rcu_publish(&directory->table, table);
-		return;
+		old = first_table(directory);
+		old->mask = 0;
+		mfs__rcu_init(&old->slots[0], NULL);
+		mfs__rcu_publish(&directory->table, old);
 	}
-	uint64_t count = atomic_load_explicit(&directory->count, memory_order_relaxed);
-	if (mfs__likely(count < (uint64_t)NAMES_PER_SLOT * ((uint64_t)old->mask + 1)) ||
-		old->mask == UINT32_MAX >> 1)
+	uint64_t count = atomic_load_explicit(&directory->count, memory_order_relaxed) + more;
+	uint32_t mask = mask_for(old->mask, count);
+	if (mfs__likely(mask == old->mask))
 		return;
-	struct mfs__table *table = table_new(2 * old->mask + 1);
+	struct mfs__table *table = table_new(mask);
 	if (!table)
 		return; /* a full table still works */
+	for (uint32_t i = 0; i <= mask; i++)
+		mfs__rcu_init(&table->slots[i], mfs__rcu_read_locked(&old->slots[i & old->mask]));
 	for (uint32_t i = 0; i <= old->mask; i++) {
 		struct mfs__bucket *bucket = mfs__rcu_read_locked(&old->slots[i]);
-		if (bucket)
-			bucket->owners++; /* each slot that pointed here becomes two */
-		mfs__rcu_init(&table->slots[i], bucket);
-		mfs__rcu_init(&table->slots[i + old->mask + 1], bucket);
+		if (bucket) /* each slot that pointed here becomes several */
+			bucket->owners += mask / (old->mask + 1);
 	}
 	mfs__rcu_publish(&directory->table, table);
 	mfs__yield("grow: table published");
-	if (old != first_table(directory))
-		mfs__retire(&old->retired, table_size(old->mask));
+	table_gone(directory, old, private);
 }
 
-bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, uint32_t hash2)
+static void bucket_free(struct mfs__bucket *bucket)
 {
-	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
-
-	return ((hash1 ^ hash2) & table->mask) == 0;
+	if (bucket)
+		mfs__free(bucket, bucket_size(bucket->count));
 }
 
-int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
-						   struct mfs__dentry *out2, struct mfs__dentry *in,
-						   struct mfs__slot_change *change)
+static bool is_among(const struct mfs__dentry *dentry, const struct mfs__edit *edits, size_t count)
 {
-	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
-	const struct mfs__dentry *any = in ? in : out1 ? out1 : out2;
-	uint32_t slot = any->hash & table->mask;
+	for (size_t i = 0; i < count; i++)
+		if (edits[i].out == dentry)
+			return true;
+	return false;
+}
+
+/*
+ * Make the next bucket of a slot, from the edits of that slot. Returns false without memory; *out
+ * may be NULL for an empty slot.
+ */
+static bool make_bucket(struct mfs__table *table, uint32_t slot, const struct mfs__edit *edits,
+						size_t count, struct mfs__bucket **out)
+{
 	struct mfs__bucket *old = mfs__rcu_read_locked(&table->slots[slot]);
 	uint32_t old_count = old ? old->count : 0;
 	struct mfs__dentry **old_dentries = old ? dentries_of(old) : NULL;
-	uint32_t count = in ? 1 : 0;
+	uint32_t names = 0;
 
 	/* The old bucket may hold entries of other slots, and be shared with them: D4. */
 	for (uint32_t i = 0; i < old_count; i++)
-		if ((old->hashes[i] & table->mask) == slot && old_dentries[i] != out1 &&
-			old_dentries[i] != out2)
-			count++;
+		names += (old->hashes[i] & table->mask) == slot && !is_among(old_dentries[i], edits, count);
+	for (size_t i = 0; i < count; i++)
+		names += edits[i].in != NULL;
+	*out = NULL;
+	if (names == 0)
+		return true;
+	struct mfs__bucket *bucket = mfs__alloc(bucket_size(names));
+	if (!bucket)
+		return false;
+	bucket->count = names;
+	bucket->owners = 1;
+	struct mfs__dentry **dentries = dentries_of(bucket);
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < old_count; i++) {
+		if ((old->hashes[i] & table->mask) != slot || is_among(old_dentries[i], edits, count))
+			continue;
+		bucket->hashes[n] = old->hashes[i];
+		dentries[n++] = old_dentries[i];
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (edits[i].in) {
+			bucket->hashes[n] = edits[i].in->hash;
+			dentries[n++] = edits[i].in;
+		}
+	}
+	*out = bucket;
+	return true;
+}
 
-	*change = (struct mfs__slot_change){.directory = directory, .slot = slot};
-	if (count > 0) {
-		struct mfs__bucket *bucket = mfs__alloc(bucket_size(count));
-		if (!bucket) {
-			change->directory = NULL;
-			return MFS_ENOMEM;
-		}
-		bucket->count = count;
-		bucket->owners = 1;
-		struct mfs__dentry **dentries = dentries_of(bucket);
-		uint32_t n = 0;
-		for (uint32_t i = 0; i < old_count; i++) {
-			if ((old->hashes[i] & table->mask) != slot || old_dentries[i] == out1 ||
-				old_dentries[i] == out2)
-				continue;
-			bucket->hashes[n] = old->hashes[i];
-			dentries[n++] = old_dentries[i];
-		}
-		if (in) {
-			bucket->hashes[n] = in->hash;
-			dentries[n] = in;
-		}
-		change->bucket = bucket;
+static int compare_slots(const void *a, const void *b)
+{
+	uint32_t left = ((const struct mfs__edit *)a)->slot;
+	uint32_t right = ((const struct mfs__edit *)b)->slot;
+
+	return (left > right) - (left < right);
+}
+
+static struct mfs__slot_change *slots_of(struct mfs__change *change)
+{
+	return change->many ? change->many : change->few;
+}
+
+/* Prepare slot by slot; the edits are sorted. */
+static bool prepare_slots(struct mfs__table *table, const struct mfs__edit *edits, size_t count,
+						  struct mfs__change *change)
+{
+	size_t end;
+
+	for (size_t begin = 0; begin < count; begin = end) {
+		for (end = begin + 1; end < count && edits[end].slot == edits[begin].slot;)
+			end++;
+		struct mfs__slot_change *slot = &slots_of(change)[change->slots];
+		slot->slot = edits[begin].slot;
+		if (!make_bucket(table, slot->slot, edits + begin, end - begin, &slot->bucket))
+			return false;
+		change->slots++;
 	}
-	const struct mfs__dentry *outs[] = {out1, out2};
-	for (unsigned i = 0; i < 2; i++) {
-		if (outs[i]) {
+	return true;
+}
+
+static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
+				   struct mfs__change *change, bool private)
+{
+	bool comes = false;
+
+	*change = (struct mfs__change){.directory = directory};
+	for (size_t i = 0; i < count; i++) {
+		if (edits[i].out) {
 			change->count--;
-			change->name_bytes -= outs[i]->length + 1;
+			change->name_bytes -= edits[i].out->length + 1;
+		}
+		if (edits[i].in) {
+			change->count++;
+			change->name_bytes += edits[i].in->length + 1;
+			comes = true;
 		}
 	}
-	if (in) {
-		change->count++;
-		change->name_bytes += in->length + 1;
+	if (comes)
+		make_room(directory, change->count > 0 ? (uint64_t)change->count : 0, private);
+	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
+	for (size_t i = 0; i < count; i++)
+		edits[i].slot = (edits[i].in ? edits[i].in : edits[i].out)->hash & table->mask;
+	if (count > 1)
+		qsort(edits, count, sizeof *edits, compare_slots);
+	if (count > MFS__FEW_SLOTS) {
+		change->room = (uint32_t)(count <= table->mask ? count : (size_t)table->mask + 1);
+		change->many = mfs__alloc(change->room * sizeof *change->many);
+	}
+	if ((count > MFS__FEW_SLOTS && !change->many) || !prepare_slots(table, edits, count, change)) {
+		mfs__directory_abandon(change);
+		return MFS_ENOMEM;
 	}
 	return 0;
 }
 
-void mfs__directory_abandon(struct mfs__slot_change *change)
+int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
+						   struct mfs__change *change)
 {
-	if (change->bucket)
-		mfs__free(change->bucket, bucket_size(change->bucket->count));
-	*change = (struct mfs__slot_change){0};
+	return prepare(directory, edits, count, change, false);
+}
+
+static void change_free(struct mfs__change *change)
+{
+	if (change->many)
+		mfs__free(change->many, change->room * sizeof *change->many);
+	*change = (struct mfs__change){0};
+}
+
+void mfs__directory_abandon(struct mfs__change *change)
+{
+	for (uint32_t i = 0; i < change->slots; i++)
+		bucket_free(slots_of(change)[i].bucket);
+	change_free(change);
 }
 
 static void begin_change(struct mfs__directory *directory, bool several_slots)
@@ -289,65 +409,89 @@ static void begin_change(struct mfs__directory *directory, bool several_slots)
 
 	/* Relaxed: the publications that follow carry these numbers with them. */
 	atomic_store_explicit(&directory->version, version + 1, memory_order_relaxed);
+#ifdef MFS_PLANT_TORN_RENAME
+	several_slots = false; /* A planted bug: lookups are not told. */
+#endif
 	if (several_slots)
 		atomic_store_explicit(&directory->seq, seq + 1, memory_order_relaxed);
 }
 
-static void end_change(struct mfs__directory *directory, bool several_slots)
+static void end_change(struct mfs__directory *directory)
 {
 	uint64_t version = atomic_load_explicit(&directory->version, memory_order_relaxed);
 	uint32_t seq = atomic_load_explicit(&directory->seq, memory_order_relaxed);
 
 	mfs__node_modify(&directory->node, 0, 0);
-	if (several_slots)
-		/* pairs with the first load in mfs__directory_find */
-		atomic_store_explicit(&directory->seq, seq + 1, memory_order_release);
+	/* pairs with the first load in mfs__directory_find */
+	atomic_store_explicit(&directory->seq, seq + (seq & 1), memory_order_release);
 	/* pairs with the first load of a listing */
 	atomic_store_explicit(&directory->version, version + 1, memory_order_release);
 }
 
-static void retire_bucket(struct mfs__bucket *bucket)
+static void bucket_gone(struct mfs__bucket *bucket, bool private)
 {
-	if (bucket && --bucket->owners == 0)
+	if (!bucket || --bucket->owners)
+		return;
+	if (private)
+		bucket_free(bucket);
+	else
 		mfs__retire(&bucket->retired, bucket_size(bucket->count));
 }
 
-static void publish(struct mfs__slot_change *change)
+/* *begun: a slot of the same commit has been published already. */
+static void publish(struct mfs__change *change, bool private, bool *begun)
 {
 	struct mfs__directory *directory = change->directory;
 	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
-	struct mfs__bucket *old = mfs__rcu_read_locked(&table->slots[change->slot]);
 	uint64_t count = atomic_load_explicit(&directory->count, memory_order_relaxed);
 	uint64_t bytes = atomic_load_explicit(&directory->name_bytes, memory_order_relaxed);
 
-	mfs__rcu_publish(&table->slots[change->slot], change->bucket);
+	for (uint32_t i = 0; i < change->slots; i++) {
+		struct mfs__slot_change *slot = &slots_of(change)[i];
+		struct mfs__bucket *old = mfs__rcu_read_locked(&table->slots[slot->slot]);
+		if (*begun)
+			mfs__yield("commit: half published");
+		*begun = true;
+		mfs__rcu_publish(&table->slots[slot->slot], slot->bucket);
+		bucket_gone(old, private);
+	}
 	atomic_store_explicit(&directory->count, count + (uint64_t)change->count, memory_order_relaxed);
 	atomic_store_explicit(&directory->name_bytes, bytes + (uint64_t)change->name_bytes,
 						  memory_order_relaxed);
-	retire_bucket(old);
 }
 
-void mfs__directory_commit(struct mfs__slot_change *change)
+void mfs__directory_commit(struct mfs__change *changes, size_t count)
 {
-	begin_change(change->directory, false);
-	publish(change);
+	uint64_t slots = 0;
+	bool begun = false;
+
+	for (size_t i = 0; i < count; i++)
+		slots += changes[i].slots;
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].slots)
+			begin_change(changes[i].directory, slots > 1);
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].slots)
+			publish(&changes[i], false, &begun);
 	mfs__yield("commit: published");
-	end_change(change->directory, false);
+	for (size_t i = 0; i < count; i++)
+		if (changes[i].slots)
+			end_change(changes[i].directory);
+	for (size_t i = 0; i < count; i++)
+		change_free(&changes[i]);
 }
 
-void mfs__directory_commit_pair(struct mfs__slot_change *in, struct mfs__slot_change *out)
+int mfs__directory_add(struct mfs__directory *directory, struct mfs__dentry *dentry)
 {
-	bool two = in->directory != out->directory;
+	struct mfs__edit edit = {.in = dentry};
+	struct mfs__change change;
+	bool begun = false;
 
-	begin_change(in->directory, true);
-	if (two)
-		begin_change(out->directory, true);
-	publish(in);
-	mfs__yield("commit: one of two published");
-	publish(out);
-	if (two)
-		end_change(out->directory, true);
-	end_change(in->directory, true);
+	if (prepare(directory, &edit, 1, &change, true))
+		return MFS_ENOMEM;
+	publish(&change, true, &begun);
+	change_free(&change);
+	return 0;
 }
 
 void mfs__directory_each(struct mfs__directory *directory,
@@ -375,9 +519,8 @@ void mfs__directory_retire_table(struct mfs__directory *directory)
 	if (!table)
 		return;
 	for (uint32_t slot = 0; slot <= table->mask; slot++)
-		retire_bucket(mfs__rcu_read_locked(&table->slots[slot]));
-	if (table != first_table(directory))
-		mfs__retire(&table->retired, table_size(table->mask));
+		bucket_gone(mfs__rcu_read_locked(&table->slots[slot]), false);
+	table_gone(directory, table, false);
 }
 
 void mfs__directory_free_table(struct mfs__directory *directory)
@@ -386,13 +529,9 @@ void mfs__directory_free_table(struct mfs__directory *directory)
 
 	if (!table)
 		return;
-	for (uint32_t slot = 0; slot <= table->mask; slot++) {
-		struct mfs__bucket *bucket = mfs__rcu_read_locked(&table->slots[slot]);
-		if (bucket && --bucket->owners == 0)
-			mfs__free(bucket, bucket_size(bucket->count));
-	}
-	if (table != first_table(directory))
-		mfs__free(table, table_size(table->mask));
+	for (uint32_t slot = 0; slot <= table->mask; slot++)
+		bucket_gone(mfs__rcu_read_locked(&table->slots[slot]), true);
+	table_gone(directory, table, true);
 }
 
 bool mfs__directory_validate(struct mfs__directory *directory)

@@ -5,16 +5,17 @@
  *   D1  A lookup is one acquire of the table and one of the bucket. It runs inside a read-side
  *       section and writes nothing. Buckets and dentries are immutable; tables only have their
  *       slots replaced.
- *   D2  A change of one slot is atomic for lookups by itself. A change of more than one (a rename)
- *       makes the directory's seq odd before its first store and even after its last; a lookup that
- *       sees it odd, or changed, looks again.
+ *   D2  A change of one slot is atomic for lookups by itself. A change of more than one, in one
+ *       directory or in several, makes the seq of each directory odd before its first store and
+ *       even after its last; a lookup that sees it odd, or changed, looks again.
  *   D3  Every change does the same with `version`, which is what listings compare.
  *   D4  A table of twice the size takes over the old buckets as they are, each for two slots; an
  *       entry counts for the slot that its hash points at. A lookup that still has the old table
  *       sees the names as they were when it was replaced, during the lookup.
  *   D5  Memory is allocated before the first store: a change that begins is carried out.
  *
- * Writers hold the directory's mutex from preparing a change until it is committed.
+ * Writers hold the directory's mutex from preparing a change until it is committed, or have
+ * claimed it (tree/tree.h).
  */
 #ifndef MFS_TREE_DIRECTORY_H
 #define MFS_TREE_DIRECTORY_H
@@ -39,59 +40,92 @@ struct mfs__dentry *mfs__directory_find_locked(struct mfs__directory *directory,
 
 /**
  * Take the mutex of a directory that the caller has pinned. Returns false, without the mutex, when
- * the directory has been removed.
+ * the directory has been removed or is claimed.
  */
 bool mfs__directory_lock(struct mfs__directory *directory);
 
-/** The same for two directories, which may be one: the one nearer to the root first. */
+/**
+ * The same, to read it: waits while it is claimed. Returns false, without the mutex, when it has
+ * been removed. Not for claimers, nor under other mutexes.
+ */
+bool mfs__directory_lock_to_read(struct mfs__directory *directory);
+
+/** mfs__directory_lock() for two directories, which may be one, in the order of their addresses. */
 bool mfs__directory_lock_pair(struct mfs__directory *a, struct mfs__directory *b);
 
 void mfs__directory_unlock(struct mfs__directory *directory);
 void mfs__directory_unlock_pair(struct mfs__directory *a, struct mfs__directory *b);
 
+/**
+ * Claim a pinned directory, or one in a claimed directory. The caller has the mutex of claims.
+ * Returns false if it has been removed.
+ */
+bool mfs__directory_claim(struct mfs__directory *directory);
+
+/** Claim a directory whose mutex the caller has taken. */
+void mfs__directory_claim_locked(struct mfs__directory *directory);
+
+/** End a claim. */
+void mfs__directory_unclaim(struct mfs__directory *directory);
+
 /** Has it been removed? Under its mutex the answer stays true. */
 static inline bool mfs__directory_is_dead(struct mfs__directory *directory)
 {
-	return (atomic_load_explicit(&directory->node.refs, memory_order_relaxed) &
-			MFS__REFS_UNLINKED) != 0;
+	return (atomic_load_explicit(&directory->node.hold, memory_order_relaxed) &
+			MFS__HOLD_UNLINKED) != 0;
 }
 
-/** A prepared change of one slot. All zeros: none. */
+/** A name that is to go, or to come: one of the two. */
+struct mfs__edit {
+	struct mfs__dentry *out;
+	struct mfs__dentry *in;
+	uint32_t slot; /* found by preparing */
+};
+
+/** A slot's next bucket. */
 struct mfs__slot_change {
-	struct mfs__directory *directory;
 	uint32_t slot;
-	struct mfs__bucket *bucket; /* the new one; NULL if the slot becomes empty */
-	int64_t count;              /* names more, or less */
+	struct mfs__bucket *bucket; /* NULL if the slot becomes empty */
+};
+
+/** So many slots' changes need no memory of their own. */
+#define MFS__FEW_SLOTS 4
+
+/** A prepared change of one directory. All zeros: none. */
+struct mfs__change {
+	struct mfs__directory *directory;
+	int64_t count; /* names more, or less */
 	int64_t name_bytes;
+	uint32_t slots;
+	uint32_t room;
+	struct mfs__slot_change *many; /* if there are more than few */
+	struct mfs__slot_change few[MFS__FEW_SLOTS];
 };
 
 /**
- * Prepare to take up to two dentries, of the same slot, out of a directory and put one in. Any of
- * the three may be NULL. Call mfs__directory_make_room() first when something is put in.
+ * Prepare to take names out of a directory and put others in, in any number, which must all differ
+ * once what goes is gone. Reorders the edits. May let the table grow, which is no change to anyone.
+ *
+ * Returns 0, or MFS_ENOMEM with nothing prepared.
+ */
+int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
+						   struct mfs__change *change);
+
+/** Forget a prepared change, if it is one. */
+void mfs__directory_abandon(struct mfs__change *change);
+
+/**
+ * Carry out prepared changes of different directories as one. Those that are all zeros are left
+ * out. Cannot fail.
+ */
+void mfs__directory_commit(struct mfs__change *changes, size_t count);
+
+/**
+ * Put a name into a directory that no other thread can find. What that replaces is freed at once.
  *
  * Returns 0 or MFS_ENOMEM.
  */
-int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
-						   struct mfs__dentry *out2, struct mfs__dentry *in,
-						   struct mfs__slot_change *change);
-
-/** Forget a prepared change. */
-void mfs__directory_abandon(struct mfs__slot_change *change);
-
-/** Carry out one prepared change. Cannot fail. */
-void mfs__directory_commit(struct mfs__slot_change *change);
-
-/**
- * Carry out two prepared changes as one, of one directory or of two, whose mutexes are held: first
- * `in`, then `out`, so that even a torn view would show a name too many rather than none.
- */
-void mfs__directory_commit_pair(struct mfs__slot_change *in, struct mfs__slot_change *out);
-
-/** See to it that there is a table, and grow it if it is full and there is memory for that. */
-void mfs__directory_make_room(struct mfs__directory *directory);
-
-/** Do two names belong to the same slot? Under the mutex, after mfs__directory_make_room(). */
-bool mfs__directory_same_slot(struct mfs__directory *directory, uint32_t hash1, uint32_t hash2);
+int mfs__directory_add(struct mfs__directory *directory, struct mfs__dentry *dentry);
 
 /** Visit every dentry. Inside a read-side section or under the mutex; stops when `visit` says so.
  */

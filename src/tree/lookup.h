@@ -9,34 +9,42 @@
 #ifndef MFS_TREE_LOOKUP_H
 #define MFS_TREE_LOOKUP_H
 
-#include "tree/directory.h"
+#include "tree/tree.h"
 
 /** Where a path leads. Valid inside the read-side section in which it was found. */
 struct mfs__lookup {
 	struct mfs__directory *parent; /* NULL for the root itself */
 	struct mfs__name leaf;         /* in the path's text */
 	struct mfs__node *node;        /* NULL: the parent has no such name */
-	uint32_t renames;              /* of the node, when it got the name */
+	struct mfs__dentry *dentry;    /* by which the node was found; NULL for the root */
+	uint64_t moves;                /* the tree's count, at the instant that all this was so */
+	bool is_renewed;               /* the section was ended meanwhile, and another one begun */
+};
+
+/** What the caller of a lookup has already. */
+enum mfs__lookup_mode {
+	MFS__LOOKUP_UNGATED,   /* nothing */
+	MFS__LOOKUP_GATED,     /* it is inside the gate (base/fork.h), which may not be entered twice */
+	MFS__LOOKUP_EXCLUSIVE, /* and has the mutex of claims: no directory moves */
 };
 
 /**
- * Walk a path from `root`. To be called inside a read-side section; it may end that section and
- * begin another one, to fold a path with ".." or to take a directory's mutex that is contended.
- * `gated`: the caller is inside the gate (base/fork.h), which may not be entered twice.
+ * Walk a path from the root. To be called inside a read-side section; it may end that section and
+ * begin another one, to fold a path with "..", or to take a mutex because changes keep coming in
+ * between.
  *
  * Errors: MFS_ENOENT (no parent), MFS_ENOTDIR (a parent is a file), MFS_EINVAL (above the root),
  * MFS_ENAMETOOLONG, MFS_ENOMEM.
  * Returns 0; the last component may be missing, then out->node is NULL.
  */
-int mfs__lookup(struct mfs__directory *root, struct mfs__path *path, struct mfs__lookup *out,
-				bool gated);
+int mfs__lookup(struct mfs__tree *tree, struct mfs__path *path, struct mfs__lookup *out,
+				enum mfs__lookup_mode mode);
 
 /**
- * The same, inside the gate, but a missing parent is no error: out->parent and out->leaf are then
- * the deepest directory that exists and the first name that it lacks, and *rest is what follows
- * that name.
+ * The same, but a missing parent is no error: out->parent and out->leaf are then the deepest
+ * directory that exists and the first name that it lacks, and *rest is what follows that name.
  */
-int mfs__lookup_missing(struct mfs__directory *root, struct mfs__path *path,
-						struct mfs__lookup *out, struct mfs__path_cursor *rest);
+int mfs__lookup_missing(struct mfs__tree *tree, struct mfs__path *path, struct mfs__lookup *out,
+						struct mfs__path_cursor *rest, enum mfs__lookup_mode mode);
 
 #endif

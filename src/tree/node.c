@@ -68,7 +68,6 @@ struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
 		return NULL;
 	}
 	directory->parent = parent;
-	directory->depth = parent ? parent->depth + 1 : 0;
 	node_init(&directory->node, true, 0, now);
 	dentry_init(mfs__first_dentry(&directory->node), name, &directory->node, 0);
 	return directory;
@@ -114,65 +113,116 @@ void mfs__dentry_retire(struct mfs__dentry *dentry)
 		mfs__retire((struct mfs__retired *)(void *)dentry - 1, loose_size(dentry));
 }
 
-bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed)
+bool mfs__node_acquire(struct mfs__node *node, uint64_t counts)
 {
-	uint64_t barred = MFS__REFS_UNLINKED | (unclaimed ? MFS__REFS_CLAIMED : 0);
 	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
 
 	do {
-		if (refs & barred)
+		if (refs & MFS__REFS_UNLINKED)
 			return false;
-		/* pairs with mfs__node_release: who unlinks or claims knows what former holders did */
+		/* pairs with mfs__node_release */
 	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs + counts,
 													memory_order_acquire, memory_order_relaxed));
 	return true;
 }
 
+bool mfs__node_hold(struct mfs__node *node, uint32_t renames, const _Atomic uint64_t *moves,
+					uint64_t moves_seen)
+{
+	/* pairs with end_claim: who sees a file after a move sees the tree's count after it, below */
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_acquire);
+	uint64_t name = ((uint64_t)renames * MFS__HOLD_RENAME) & MFS__HOLD_RENAMES;
+
+	do {
+		if (hold & (MFS__HOLD_UNLINKED | MFS__HOLD_CLAIMED) || (hold & MFS__HOLD_RENAMES) != name ||
+			(hold & MFS__HOLD_HOLDERS) == MFS__HOLD_HOLDERS)
+			return false;
+		/* After the word was read: a move that begins now changes the word. */
+		if (atomic_load_explicit(moves, memory_order_relaxed) != moves_seen)
+			return false;
+		mfs__yield("hold: about to count in");
+		/* pairs with end_claim (as above), and with mfs__node_let_go */
+	} while (!atomic_compare_exchange_weak_explicit(&node->hold, &hold, hold + MFS__HOLD_HOLDER,
+													memory_order_acquire, memory_order_acquire));
+	return true;
+}
+
+bool mfs__node_has_name(struct mfs__node *node, uint32_t renames, bool *claimed)
+{
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
+	uint64_t name = ((uint64_t)renames * MFS__HOLD_RENAME) & MFS__HOLD_RENAMES;
+
+	*claimed = (hold & MFS__HOLD_CLAIMED) != 0;
+	return !(hold & MFS__HOLD_UNLINKED) && (node->is_dir || (hold & MFS__HOLD_RENAMES) == name);
+}
+
+void mfs__node_let_go(struct mfs__node *node)
+{
+	/* pairs with mfs__node_unlink and mfs__node_claim: what the holder did is over */
+	atomic_fetch_sub_explicit(&node->hold, MFS__HOLD_HOLDER, memory_order_release);
+}
+
 bool mfs__node_is_crowded(struct mfs__node *node)
 {
-	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
 
-	return (refs & MFS__REFS_HOLDERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_HOLDER ||
-		   (refs & MFS__REFS_SHARERS) >= MFS__REFS_HANDLES_MAX * MFS__REFS_SHARED;
+	return (hold & MFS__HOLD_HOLDERS) == MFS__HOLD_HOLDERS;
+}
+
+/* Set a flag, unless there is a holder. */
+static bool set_unless_held(struct mfs__node *node, uint64_t flag)
+{
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
+
+	do {
+		if (hold & MFS__HOLD_HOLDERS)
+			return false;
+		/* pairs with mfs__node_let_go: what former holders did with the data is over */
+	} while (!atomic_compare_exchange_weak_explicit(&node->hold, &hold, hold | flag,
+													memory_order_acquire, memory_order_relaxed));
+	return true;
 }
 
 bool mfs__node_unlink(struct mfs__node *node, bool *shared)
 {
-	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
-
-	do {
-		if (refs & MFS__REFS_HOLDERS)
-			return false;
-		/* pairs with mfs__node_release: what former holders did with the data is over */
-	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs,
-													(refs | MFS__REFS_UNLINKED) + MFS__REFS_PIN,
-													memory_order_acquire, memory_order_relaxed));
+	if (!set_unless_held(node, MFS__HOLD_UNLINKED))
+		return false;
+	mfs__yield("unlink: marked for holders");
+	/* pairs with mfs__node_release: what former sharers did with the data is over */
+	uint64_t refs = atomic_fetch_add_explicit(&node->refs, MFS__REFS_UNLINKED + MFS__REFS_PIN,
+											  memory_order_acq_rel);
 	*shared = (refs & MFS__REFS_SHARERS) != 0;
 	return true;
 }
 
 bool mfs__node_claim(struct mfs__node *node)
 {
-	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
-
-	do {
-		if (refs & MFS__REFS_HOLDERS)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&node->refs, &refs, refs | MFS__REFS_CLAIMED,
-													memory_order_relaxed, memory_order_relaxed));
-	return true;
+	return set_unless_held(node, MFS__HOLD_CLAIMED);
 }
 
-void mfs__node_renamed(struct mfs__node *node)
+/* Nobody else changes a claimed file's word. */
+static void end_claim(struct mfs__node *node, uint64_t moves, uint64_t renames)
 {
-	atomic_fetch_add_explicit(&node->renames, 1, memory_order_relaxed);
-	mfs__node_unclaim(node);
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
+	uint64_t next = ((hold + moves) & MFS__HOLD_MOVES) | ((hold + renames) & MFS__HOLD_RENAMES);
+
+	/* pairs with mfs__node_hold: who becomes a holder now knows of the move */
+	atomic_store_explicit(&node->hold, next, memory_order_release);
 }
 
 void mfs__node_unclaim(struct mfs__node *node)
 {
-	/* pairs with mfs__node_acquire: who becomes a holder now looks the path up anew */
-	atomic_fetch_and_explicit(&node->refs, ~MFS__REFS_CLAIMED, memory_order_release);
+	end_claim(node, 0, 0);
+}
+
+void mfs__node_moved(struct mfs__node *node)
+{
+	end_claim(node, MFS__HOLD_MOVE, 0);
+}
+
+void mfs__node_renamed(struct mfs__node *node)
+{
+	end_claim(node, MFS__HOLD_MOVE, MFS__HOLD_RENAME);
 }
 
 static void retire_node(struct mfs__node *node)

@@ -48,32 +48,52 @@
 #include <stdint.h>
 
 /*
- * The word that decides whether a node may go: four counts and flags in one, so that each decision
- * is one compare-and-swap.
+ * The word that decides whether a name may change or go: `hold`. Each decision is one
+ * compare-and-swap.
  *
- *   HOLDER   handles that keep the file's lock. While there is one, the file can't be unlinked or
- *            renamed; once unlinked, it can't get one.
- *   SHARED   MFS_O_SHARED handles. They do not prevent unlinking; the data stays for them.
- *   PIN      claims on the memory: one for each handle, and for each call that works on the node
- *            outside a read-side section.
+ *   HOLDER   handles that keep the file's lock. While there is one, the file can't be unlinked,
+ *            renamed, or moved with a directory above it.
+ *   MOVES    how often the file came to another path. Who wants to become a holder of what it has
+ *            looked up notices by it that the file was moved in between.
+ *   RENAMES  how often it got another name of its own. Equal to its dentry's number: the file
+ *            still has that name.
  *   UNLINKED no name leads to the node any more. Final.
- *   CLAIMED  a rename is about to give the file another name; for the length of a few stores. To
- *            become a holder, wait until it is over.
+ *   CLAIMED  of a file: a call is about to give it another path, or to take its name away; to
+ *            become a holder, wait until that is over. Of a directory: it is frozen, nobody but
+ *            the claimer changes what is in it. Set under the directory's mutex, by whoever holds
+ *            the tree's mutex of claims; the directory's mutex is then given back.
  *
- * UNLINKED and no HOLDER, no SHARED: the data is freed, by whoever brings that about.
+ * MOVES and RENAMES wrap. That is safe: both are compared inside the read-side section in which the
+ * file was looked up, and each change of them retires a dentry. Long before 2^20 of these could
+ * wait for one section, who makes them is held back (base/reclaim.h).
+ *
+ * A directory has neither holders nor numbers; its word changes under its mutex only.
+ */
+#define MFS__HOLD_HOLDER   (UINT64_C(1) << 0)
+#define MFS__HOLD_MOVE     (UINT64_C(1) << 18)
+#define MFS__HOLD_RENAME   (UINT64_C(1) << 38)
+#define MFS__HOLD_UNLINKED (UINT64_C(1) << 62)
+#define MFS__HOLD_CLAIMED  (UINT64_C(1) << 63)
+#define MFS__HOLD_HOLDERS  (MFS__HOLD_MOVE - MFS__HOLD_HOLDER)
+#define MFS__HOLD_MOVES    (MFS__HOLD_RENAME - MFS__HOLD_MOVE)
+#define MFS__HOLD_RENAMES  (MFS__HOLD_UNLINKED - MFS__HOLD_RENAME)
+
+/*
+ * The word that decides how long data and memory stay: `refs`.
+ *
+ *   SHARED   MFS_O_SHARED handles. They do not prevent unlinking; the data stays for them.
+ *   PIN      claims on the memory: one for each shared handle, and for each call that works on the
+ *            node outside a read-side section. (A holder needs none: its node stays in the tree.)
+ *   UNLINKED as above, set right after it.
+ *
+ * UNLINKED and no SHARED: the data is freed, by whoever brings that about.
  * UNLINKED and no PIN: the node is retired, by whoever brings that about.
  */
-#define MFS__REFS_HOLDER   (UINT64_C(1) << 0)
-#define MFS__REFS_SHARED   (UINT64_C(1) << 20)
-#define MFS__REFS_PIN      (UINT64_C(1) << 40)
-#define MFS__REFS_UNLINKED (UINT64_C(1) << 62)
-#define MFS__REFS_CLAIMED  (UINT64_C(1) << 63)
-#define MFS__REFS_HOLDERS  (MFS__REFS_SHARED - MFS__REFS_HOLDER)
+#define MFS__REFS_SHARED   (UINT64_C(1) << 0)
+#define MFS__REFS_PIN      (UINT64_C(1) << 28)
+#define MFS__REFS_UNLINKED (UINT64_C(1) << 63)
 #define MFS__REFS_SHARERS  (MFS__REFS_PIN - MFS__REFS_SHARED)
 #define MFS__REFS_PINS     (MFS__REFS_UNLINKED - MFS__REFS_PIN)
-/* Handles of one kind that one file may have: the field's room, less some for threads that look at
- * the count at the same time. */
-#define MFS__REFS_HANDLES_MAX 0xf0000u
 
 struct mfs__dentry {
 	/* Constant after creation. */
@@ -86,6 +106,7 @@ struct mfs__dentry {
 
 struct mfs__node {
 	/* Atomic, any thread: see above. */
+	_Atomic uint64_t hold;
 	_Atomic uint64_t refs;
 	/* Constant after publication. */
 	int64_t created_at;
@@ -94,9 +115,6 @@ struct mfs__node {
 	uint8_t storage;
 	/* Atomic: may capacity be unused? Set by writers, looked at when a handle is closed. */
 	atomic_bool has_slack;
-	/* Atomic: how often a file got another name. Changed under CLAIMED and its directory's mutex.
-	 * A holder compares it with its dentry's: equal means that the file still has that name. */
-	_Atomic uint32_t renames;
 	/* Atomic: odd while the three below change. Changed under the file's exclusive lock, or the
 	 * directory's mutex; read by anyone. */
 	_Atomic uint32_t attributes_seq;
@@ -122,9 +140,8 @@ struct mfs__directory {
 	struct mfs__retired retired;
 	/* Excludes writers: of the table, the counts, seq, version. */
 	pthread_mutex_t mutex;
-	/* Constant after publication. */
-	struct mfs__directory *parent; /* NULL: the root */
-	uint32_t depth;                /* 0: the root */
+	/* Under the tree's mutex of claims once published. NULL: the root. */
+	struct mfs__directory *parent;
 	/* Atomic, changed under mutex: odd while a change of more than one slot is half done. Lookups
 	 * compare it before and after. */
 	_Atomic uint32_t seq;
@@ -179,29 +196,44 @@ void mfs__dentry_free(struct mfs__dentry *dentry);
 /** Retire a dentry that was taken out of its directory, unless it goes with its node. */
 void mfs__dentry_retire(struct mfs__dentry *dentry);
 
-/**
- * Add to the counts of a node unless it is unlinked (or, where `unclaimed`, claimed). The caller is
- * inside a read-side section or has a pin. Returns false, and adds nothing, if it is.
- */
-bool mfs__node_acquire(struct mfs__node *node, uint64_t counts, bool unclaimed);
+/** Add to a node's `refs` unless it is unlinked. The caller is inside a read-side section or has a
+ * pin. Returns false, and adds nothing, if it is. */
+bool mfs__node_acquire(struct mfs__node *node, uint64_t counts);
 
-/** Has the file as many handles as fit? */
+/**
+ * Become a holder of a file that was looked up, if it still is what the path led to: it has neither
+ * got another name since (`renames` is its dentry's) nor was it moved with a directory above it
+ * (*moves, the tree's count, is still `moves_seen`), nor is it unlinked or claimed. Inside the
+ * read-side section of the lookup. Returns false, having changed nothing for any instant, if not.
+ */
+bool mfs__node_hold(struct mfs__node *node, uint32_t renames, const _Atomic uint64_t *moves,
+					uint64_t moves_seen);
+
+/** Has a file still the name that it had with so many renames, and will it keep that for now? */
+bool mfs__node_has_name(struct mfs__node *node, uint32_t renames, bool *claimed);
+
+/** Stop being a holder. Wait-free; without a pin the node may be gone right after. */
+void mfs__node_let_go(struct mfs__node *node);
+
+/** Has the file as many holders as fit? */
 bool mfs__node_is_crowded(struct mfs__node *node);
 
 /**
  * Mark a node unlinked and pin it, unless it has a holder. The caller has the mutex of its
- * directory and takes the name out of it before giving that back. *shared tells whether the data
- * must stay for MFS_O_SHARED handles; if not, it is the caller's to free. Returns false if there is
- * a holder.
+ * directory, or has claimed that, and takes the name out of it before giving that back. *shared
+ * tells whether the data must stay for MFS_O_SHARED handles; if not, it is the caller's to free.
+ * Returns false if there is a holder.
  */
 bool mfs__node_unlink(struct mfs__node *node, bool *shared);
 
-/** Claim a file for a rename, unless it has a holder. Returns false if there is one. */
+/** Claim a file, unless it has a holder. The caller has the mutex of its directory, or has claimed
+ * that. Returns false if there is a holder. */
 bool mfs__node_claim(struct mfs__node *node);
 
-/** End a claim: the file has its next name, or keeps the one it has. */
-void mfs__node_renamed(struct mfs__node *node);
+/** End a claim: the file stays as it was, or came to another path, or got another name. */
 void mfs__node_unclaim(struct mfs__node *node);
+void mfs__node_moved(struct mfs__node *node);
+void mfs__node_renamed(struct mfs__node *node);
 
 /** Add a pin, of a node that has one or that cannot go. */
 static inline void mfs__node_pin(struct mfs__node *node)
@@ -210,8 +242,8 @@ static inline void mfs__node_pin(struct mfs__node *node)
 }
 
 /**
- * Take counts back, a pin among them: the last pin of an unlinked node retires it. Its data is gone
- * by then.
+ * Take counts of `refs` back, a pin among them: the last pin of an unlinked node retires it. Its
+ * data is gone by then.
  */
 void mfs__node_release(struct mfs__node *node, uint64_t counts);
 

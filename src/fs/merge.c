@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Merging a staged tree into the live one: for lookups and listings at one instant.
+ *
+ *   1  Match the staged directories with the live ones of the same path, from the top down. Claim
+ *      the live directories in which names come or change, and those that the staged tree names for
+ *      their own sake. One that is only passed through need not be claimed: what is claimed below
+ *      keeps it where it is.
+ *   2  For each claimed directory, list what comes and what it replaces, claim the files that are
+ *      replaced, and prepare the change. Reserve nodes: the last that can fail.
+ *   3  Commit all changes as one.
+ *   4  End the claims, bury what was replaced, free the staged directories that were matched.
+ */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/test_hook.h"
+#include "fs/namespace.h"
+#include "fs/staging.h"
+
+#include <string.h>
+
+/* After so many tries, directories that are only passed through are claimed, too. */
+#define TRIES_BEFORE_CLAIMING_ALL 4
+
+/* A staged directory and the live one of the same path. */
+struct pair {
+	struct mfs__directory *staged;
+	struct mfs__directory *live; /* pinned */
+	bool is_claimed;
+	struct mfs__edit *edits; /* what comes and what goes; NULL: nothing */
+	size_t edit_count;
+	size_t edit_room;
+};
+
+struct merge {
+	mfs *fs;
+	struct mfs__staging *staging;
+	struct mfs__tries tries;
+	bool claims_all;
+	struct pair *pairs;
+	size_t count;
+	size_t room;
+	struct mfs__change *changes; /* one for each pair */
+	uint64_t replaced;           /* files */
+	/* Where it failed: a name in a staged directory. */
+	struct mfs__directory *culprit_parent;
+	struct mfs__dentry *culprit;
+};
+
+static uint64_t load(_Atomic uint64_t *count)
+{
+	return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+static size_t names_in(struct mfs__directory *directory)
+{
+	return (size_t)load(&directory->count);
+}
+
+static struct mfs__name name_of(const struct mfs__dentry *dentry)
+{
+	return (struct mfs__name){dentry->name, dentry->length, dentry->hash};
+}
+
+static int fail_at(struct merge *m, struct mfs__directory *parent, struct mfs__dentry *dentry,
+				   int code)
+{
+	m->culprit_parent = parent;
+	m->culprit = dentry;
+	return code;
+}
+
+/*
+ * Matching
+ */
+
+static bool make_pair_room(struct merge *m, size_t more)
+{
+	if (m->count + more <= m->room)
+		return true;
+	size_t room = m->count + more > 2 * m->room ? m->count + more : 2 * m->room;
+	struct pair *pairs = m->pairs
+							 ? mfs__realloc(m->pairs, m->room * sizeof *pairs, room * sizeof *pairs)
+							 : mfs__alloc(room * sizeof *pairs);
+	if (!pairs)
+		return false;
+	m->pairs = pairs;
+	m->room = room;
+	return true;
+}
+
+/* A pair whose live directory is locked, and whose names are compared. */
+struct matching {
+	struct merge *merge;
+	size_t index;
+	size_t edits; /* names that come, and names that go for them */
+	int code;
+};
+
+static bool match_name(void *user, struct mfs__dentry *staged)
+{
+	struct matching *matching = user;
+	struct merge *m = matching->merge;
+	struct pair *pair = &m->pairs[matching->index];
+	struct mfs__name name = name_of(staged);
+
+	struct mfs__dentry *live = mfs__directory_find_locked(pair->live, &name);
+	if (!live) {
+		matching->edits++;
+	} else if (live->node->is_dir != staged->node->is_dir) {
+		matching->code =
+			fail_at(m, pair->staged, staged, live->node->is_dir ? MFS_EISDIR : MFS_ENOTDIR);
+		return false;
+	} else if (live->node->is_dir) {
+		mfs__node_pin(live->node);
+		m->pairs[m->count++] = (struct pair){.staged = mfs__directory_of(staged->node),
+											 .live = mfs__directory_of(live->node)};
+	} else {
+		matching->edits += 2;
+	}
+	return true;
+}
+
+/* Match what is in one pair; claim its live directory if it is concerned. */
+static int match_pair(struct merge *m, size_t index)
+{
+	struct matching matching = {.merge = m, .index = index};
+
+	if (!make_pair_room(m, names_in(m->pairs[index].staged)))
+		return MFS_ENOMEM;
+	struct pair *pair = &m->pairs[index];
+	if (!mfs__directory_lock(pair->live))
+		return MFS__AGAIN;
+	mfs__directory_each(pair->staged, match_name, &matching);
+	if (!matching.code && (matching.edits || m->claims_all || names_in(pair->staged) == 0)) {
+		mfs__directory_claim_locked(pair->live);
+		pair->is_claimed = true;
+		pair->edit_room = matching.edits;
+	}
+	mfs__directory_unlock(pair->live);
+	return matching.code;
+}
+
+static int match(struct merge *m)
+{
+	if (!make_pair_room(m, 1))
+		return MFS_ENOMEM;
+	mfs__node_pin(&m->fs->tree.root->node);
+	m->pairs[m->count++] = (struct pair){.staged = m->staging->top, .live = m->fs->tree.root};
+	for (size_t i = 0; i < m->count; i++) {
+		int code = match_pair(m, i);
+		if (code)
+			return code;
+		mfs__yield("merge: a directory matched");
+	}
+	return 0;
+}
+
+/*
+ * Preparing
+ */
+
+static bool list_edit(void *user, struct mfs__dentry *staged)
+{
+	struct matching *matching = user;
+	struct merge *m = matching->merge;
+	struct pair *pair = &m->pairs[matching->index];
+	struct mfs__name name = name_of(staged);
+
+	/* Claimed: it is as it was when it was matched. */
+	struct mfs__dentry *live = mfs__directory_find_locked(pair->live, &name);
+	if (live && live->node->is_dir)
+		return true;
+	if (live) {
+		if (!mfs__node_claim(live->node)) {
+			matching->code = fail_at(m, pair->staged, staged, MFS_EBUSY);
+			return false;
+		}
+		pair->edits[pair->edit_count++] = (struct mfs__edit){.out = live};
+		m->replaced++;
+	}
+	pair->edits[pair->edit_count++] = (struct mfs__edit){.in = staged};
+	return true;
+}
+
+static int prepare_pair(struct merge *m, size_t index)
+{
+	struct matching matching = {.merge = m, .index = index};
+	struct pair *pair = &m->pairs[index];
+
+	if (pair->edit_room == 0)
+		return 0;
+	pair->edits = mfs__alloc(pair->edit_room * sizeof *pair->edits);
+	if (!pair->edits)
+		return MFS_ENOMEM;
+	mfs__directory_each(pair->staged, list_edit, &matching);
+	if (matching.code)
+		return matching.code;
+	return mfs__directory_prepare(pair->live, pair->edits, pair->edit_count, &m->changes[index]);
+}
+
+static int prepare(struct merge *m)
+{
+	m->changes = mfs__alloc_zeroed(m->count * sizeof *m->changes);
+	if (!m->changes)
+		return MFS_ENOMEM;
+	for (size_t i = 0; i < m->count; i++) {
+		int code = prepare_pair(m, i);
+		if (code)
+			return code;
+	}
+	/* The top and the other staged directories that were matched are no new nodes. */
+	uint64_t nodes = load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) -
+					 m->replaced;
+	return mfs__nodes_reserve(m->fs, nodes);
+}
+
+/*
+ * Committing, or not
+ */
+
+static void commit(struct merge *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		struct pair *pair = &m->pairs[i];
+		for (size_t e = 0; e < pair->edit_count; e++)
+			if (pair->edits[e].in && pair->edits[e].in->node->is_dir)
+				mfs__directory_of(pair->edits[e].in->node)->parent = pair->live;
+	}
+	mfs__directory_commit(m->changes, m->count);
+}
+
+/* End the claims; those of files only if they stay. */
+static void release(struct merge *m, bool committed)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		struct pair *pair = &m->pairs[i];
+		if (!committed) {
+			for (size_t e = 0; e < pair->edit_count; e++)
+				if (pair->edits[e].out)
+					mfs__node_unclaim(pair->edits[e].out->node);
+			if (m->changes)
+				mfs__directory_abandon(&m->changes[i]);
+		}
+		if (pair->is_claimed)
+			mfs__directory_unclaim(pair->live);
+		mfs__unpin(&pair->live->node);
+	}
+}
+
+/* Files that were replaced, and staged directories whose place is taken. */
+static void bury(struct merge *m)
+{
+	bool data_stays;
+
+	for (size_t i = 0; i < m->count; i++) {
+		struct pair *pair = &m->pairs[i];
+		for (size_t e = 0; e < pair->edit_count; e++) {
+			struct mfs__dentry *out = pair->edits[e].out;
+			if (!out)
+				continue;
+			(void)mfs__node_unlink(out->node, &data_stays); /* claimed: there is no holder */
+			mfs__bury_node(m->fs, out, data_stays);
+		}
+		mfs__directory_free_table(pair->staged);
+		mfs__directory_free(pair->staged);
+	}
+}
+
+static void free_arrays(struct merge *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (m->pairs[i].edits)
+			mfs__free(m->pairs[i].edits, m->pairs[i].edit_room * sizeof *m->pairs[i].edits);
+	if (m->changes)
+		mfs__free(m->changes, m->count * sizeof *m->changes);
+	if (m->pairs)
+		mfs__free(m->pairs, m->room * sizeof *m->pairs);
+	m->pairs = NULL;
+	m->changes = NULL;
+	m->count = m->room = 0;
+	m->replaced = 0;
+}
+
+static int try_merge(struct merge *m)
+{
+	int code = match(m);
+
+	if (!code)
+		code = prepare(m);
+	if (!code)
+		commit(m);
+	release(m, code == 0);
+	if (code)
+		free_arrays(m);
+	return code;
+}
+
+/* Note a failure with the path of the name at which it was. */
+static void note_failure(struct merge *m, int code, const char *call)
+{
+	size_t length = m->culprit->length + (size_t)1;
+
+	for (struct mfs__directory *d = m->culprit_parent; d->parent; d = d->parent)
+		length += mfs__first_dentry(&d->node)->length + (size_t)1;
+	char *path = mfs__alloc(length + 1);
+	if (!path) {
+		(void)mfs__fail(code, call);
+		return;
+	}
+	char *next = path + length;
+	*next = '\0';
+	const struct mfs__dentry *dentry = m->culprit;
+	for (struct mfs__directory *d = m->culprit_parent;; d = d->parent) {
+		next -= dentry->length;
+		memcpy(next, dentry->name, dentry->length);
+		*--next = '/';
+		if (!d->parent)
+			break;
+		dentry = mfs__first_dentry(&d->node);
+	}
+	(void)mfs__fail_path(code, call, path);
+	mfs__free(path, length + 1);
+}
+
+int mfs__staging_commit(struct mfs__staging *staging, const char *call)
+{
+	mfs *fs = staging->fs;
+	struct merge m = {.fs = fs, .staging = staging, .tries = {.tree = &fs->tree}};
+	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
+	int code;
+
+	mfs__tries_exclusive(&m.tries);
+	while ((code = try_merge(&m)) == MFS__AGAIN) {
+		mfs__tries_again(&m.tries);
+		m.claims_all = m.tries.count >= TRIES_BEFORE_CLAIMING_ALL;
+	}
+	mfs__tries_end(&m.tries);
+	if (code) {
+		if (m.culprit)
+			note_failure(&m, code, call);
+		else if (!mfs_is_quota_error(code))
+			(void)mfs__fail(code, call);
+		return code;
+	}
+	mfs__count(&counters->files, (int64_t)(load(&staging->files) - m.replaced));
+	mfs__count(&counters->directories, (int64_t)(load(&staging->directories) - (m.count - 1)));
+	mfs__staging_end(staging);
+	bury(&m);
+	free_arrays(&m);
+	return 0;
+}

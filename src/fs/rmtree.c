@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rmtree: the tree is claimed, its name taken out of its parent, and then, when no new thread can
+ * find it, its nodes are unlinked and retired one after the other. Threads that are still inside
+ * read it as it was.
+ */
+#include "base/error.h"
+#include "base/fork.h"
+#include "base/test_hook.h"
+#include "fs/namespace.h"
+#include "tree/region.h"
+
+/* Let the reclaimer keep up: so many nodes are retired between two looks at what waits for it. */
+#define NODES_BETWEEN_LOOKS 1024
+
+/* A tree that is being buried. */
+struct burial {
+	mfs *fs;
+	unsigned nodes;
+};
+
+static bool bury_file(void *user, struct mfs__dentry *dentry)
+{
+	struct burial *burial = user;
+	bool data_stays;
+
+	/* A directory is buried when its turn comes, but its name goes with the table that it is in. */
+	if (dentry->node->is_dir) {
+		mfs__dentry_retire(dentry);
+		return true;
+	}
+	(void)mfs__node_unlink(dentry->node, &data_stays); /* claimed: there is no holder */
+	mfs__bury_node(burial->fs, dentry, data_stays);
+	burial->nodes++;
+	return true;
+}
+
+/* Unlink and retire all of a region that has no name any more. No lock is held. */
+static void bury_region(mfs *fs, struct mfs__region *region)
+{
+	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
+	struct burial burial = {.fs = fs};
+	struct mfs__directory *next;
+	bool ignored;
+
+	for (struct mfs__directory *directory = region->first; directory; directory = next) {
+		next = mfs__region_next(directory);
+		/* First: who has it pinned, and sees it alive in a section, may follow its names there. */
+		(void)mfs__node_unlink(&directory->node, &ignored);
+		mfs__directory_each(directory, bury_file, &burial);
+		mfs__unpin(&directory->node);
+		if (++burial.nodes >= NODES_BETWEEN_LOOKS) {
+			/* Inside the gate, but with nothing locked: the reclaimer needs neither. */
+			mfs__reclaim_throttle();
+			burial.nodes = 0;
+		}
+	}
+	mfs__count(&counters->files, -(int64_t)region->files);
+	mfs__count(&counters->directories, -(int64_t)region->directories);
+	mfs__nodes_release(fs, region->files + region->directories);
+}
+
+/* With the directory's tree claimed: take its name out. Its parent and itself are pinned. */
+static int detach(mfs *fs, const struct mfs__lookup *found)
+{
+	struct mfs__edit edit = {0};
+	struct mfs__change change;
+
+	if (!mfs__tree_lock(&fs->tree, found->parent, found->moves))
+		return MFS__AGAIN;
+	edit.out = mfs__directory_find_locked(found->parent, &found->leaf);
+	int code = edit.out && edit.out->node == found->node ? 0 : MFS__AGAIN;
+	if (!code)
+		code = mfs__directory_prepare(found->parent, &edit, 1, &change);
+	if (!code) {
+		mfs__directory_commit(&change, 1);
+		mfs__dentry_retire(edit.out);
+	}
+	mfs__directory_unlock(found->parent);
+	return code;
+}
+
+/* Claim and detach a directory. Its parent and itself are pinned. */
+static int take_tree(mfs *fs, const struct mfs__lookup *found, struct mfs__region *region)
+{
+	int code = mfs__region_claim(region, mfs__directory_of(found->node), true);
+
+	if (code)
+		return code == MFS_ENOENT ? MFS__AGAIN : code;
+	mfs__yield("rmtree: claimed");
+	code = detach(fs, found);
+	if (code)
+		mfs__region_release(region, false);
+	return code;
+}
+
+/* Returns 0 with *region to be buried, or with nothing in it when a file was removed. */
+static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
+					  struct mfs__region *region)
+{
+	struct mfs__lookup found;
+
+	mfs__rcu_lock();
+	int code = mfs__lookup(&fs->tree, path, &found, mfs__tries_mode(tries));
+	if (!code && !found.parent)
+		code = MFS_EINVAL; /* the root */
+	else if (!code && !found.node)
+		code = MFS_ENOENT;
+	bool is_file = !code && !found.node->is_dir;
+	if (!code && !is_file && !mfs__pin(&found.parent->node))
+		code = MFS__AGAIN;
+	if (!code && !is_file && !mfs__pin(found.node)) {
+		mfs__unpin(&found.parent->node);
+		code = MFS__AGAIN;
+	}
+	mfs__rcu_unlock();
+	if (code)
+		return code;
+	if (is_file) {
+		mfs__tries_end(tries);
+		/* Meanwhile it may have become a directory. */
+		code = mfs__remove(fs, path);
+		return code == MFS_ENOTEMPTY ? MFS__AGAIN : code;
+	}
+	mfs__tries_exclusive(tries);
+	/* What is busy elsewhere by now must not count. */
+	if (mfs__tree_has_moved(&fs->tree, found.moves))
+		code = MFS__AGAIN;
+	else
+		code = take_tree(fs, &found, region);
+	mfs__unpin(found.node);
+	mfs__unpin(&found.parent->node);
+	return code;
+}
+
+int mfs_rmtree(mfs *fs, const char *path)
+{
+	struct mfs__path walked;
+	struct mfs__region region = {0};
+
+	if (!fs || !path)
+		return mfs__fail_path(MFS_EINVAL, "rmtree", path);
+	int code = mfs__path_begin(&walked, path);
+	if (code)
+		return mfs__fail_path(code, "rmtree", path);
+	unsigned gate = mfs__gate_enter();
+	struct mfs__tries tries = {.tree = &fs->tree};
+	while ((code = try_rmtree(fs, &walked, &tries, &region)) == MFS__AGAIN)
+		mfs__tries_again(&tries);
+	mfs__tries_end(&tries);
+	if (!code)
+		bury_region(fs, &region);
+	mfs__gate_leave(gate);
+	mfs__path_end(&walked);
+	mfs__reclaim_throttle();
+	return code ? mfs__fail_path(code, "rmtree", path) : 0;
+}
