@@ -90,9 +90,11 @@ static void wake_reclaimer(void)
 
 static void flush(struct stripe *stripe)
 {
-	int64_t bytes = atomic_exchange_explicit(&stripe->bytes, 0, memory_order_relaxed);
+	int64_t bytes = atomic_load_explicit(&stripe->bytes, memory_order_relaxed);
 
+	/* In this order: for a moment there is too much in the sum, and not too little. */
 	atomic_fetch_add_explicit(&flushed, bytes, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&stripe->bytes, bytes, memory_order_relaxed);
 }
 
 void mfs__retire(struct mfs__retired *retired, size_t size)

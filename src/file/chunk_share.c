@@ -89,6 +89,7 @@ bool mfs__shares_take(struct mfs__shares *shares, uint32_t count)
 	if (count == 0)
 		return true;
 	pthread_mutex_lock(&mutex);
+	mfs__yield("share: taking");
 	for (; count > 0; count--) {
 		uint32_t share = first_free;
 		if (share) {
@@ -115,6 +116,7 @@ void mfs__shares_give(struct mfs__shares *shares)
 	if (shares->count == 0)
 		return;
 	pthread_mutex_lock(&mutex);
+	mfs__yield("share: giving");
 	set_next(shares->last, first_free);
 	first_free = shares->first;
 	free_count += shares->count;

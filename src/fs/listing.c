@@ -67,7 +67,7 @@ static int enter(struct mfs__dentry *dentry, struct mfs__directory **out)
 {
 	if (!dentry)
 		return MFS_ENOENT;
-	if (!dentry->node->is_dir)
+	if (!dentry->is_dir)
 		return 0;
 	if (!mfs__node_acquire(dentry->node, MFS__REFS_PIN))
 		return MFS__AGAIN;
@@ -195,7 +195,7 @@ static bool add_name(struct filling *filling, struct mfs__dentry *dentry)
 		return false;
 	}
 	memcpy(text, dentry->name, size);
-	if (filling->kind == MFS__LIST_SPLIT && !dentry->node->is_dir)
+	if (filling->kind == MFS__LIST_SPLIT && !dentry->is_dir)
 		filling->block->names[filling->room - ++filling->file_count] = text;
 	else
 		filling->block->names[filling->count++] = text;
@@ -214,7 +214,7 @@ static bool visit(void *user, struct mfs__dentry *dentry)
 
 	__builtin_prefetch(dentry);
 	__builtin_prefetch((const char *)dentry + MFS__CACHE_LINE - 1);
-	if (filling->kind != MFS__LIST_NAMES) /* the node, unless it was renamed */
+	if (filling->kind == MFS__LIST_INFO) /* the node, unless it was renamed */
 		__builtin_prefetch((const char *)dentry - sizeof(struct mfs__node));
 	filling->ahead[place] = dentry;
 	filling->visited++;

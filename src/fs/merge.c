@@ -210,8 +210,8 @@ static int prepare(struct merge *m)
 			return code;
 	}
 	/* The top and the other staged directories that were matched are no new nodes. */
-	uint64_t nodes = load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) -
-					 m->replaced;
+	uint64_t nodes =
+		load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) - m->replaced;
 	return mfs__nodes_reserve(m->fs, nodes);
 }
 

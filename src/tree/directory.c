@@ -14,6 +14,8 @@
 #define NAMES_PER_SLOT 6
 /* Lookups look this often while they meet changes of more than one slot. */
 #define FIND_TRIES 64
+/* Buckets that a visit of all dentries fetches into the cache ahead. */
+#define AHEAD 8
 
 /* Immutable once published, but for `owners`. The hashes are followed by the dentries. */
 struct mfs__bucket {
@@ -494,6 +496,15 @@ int mfs__directory_add(struct mfs__directory *directory, struct mfs__dentry *den
 	return 0;
 }
 
+/* The pointer is only a hint here. */
+static inline void fetch_bucket(struct mfs__table *table, uint32_t slot)
+{
+	const char *bucket = (const char *)mfs__rcu_read_locked(&table->slots[slot]);
+
+	__builtin_prefetch(bucket);
+	__builtin_prefetch(bucket + MFS__CACHE_LINE);
+}
+
 void mfs__directory_each(struct mfs__directory *directory,
 						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
 {
@@ -501,8 +512,13 @@ void mfs__directory_each(struct mfs__directory *directory,
 
 	if (!table)
 		return;
+	/* Buckets are all over the memory: wait for several of them at a time. */
+	for (uint32_t slot = 0; slot < AHEAD && slot <= table->mask; slot++)
+		fetch_bucket(table, slot);
 	for (uint32_t slot = 0; slot <= table->mask; slot++) {
 		struct mfs__bucket *bucket = mfs__rcu_read(&table->slots[slot]);
+		if (table->mask - slot >= AHEAD)
+			fetch_bucket(table, slot + AHEAD);
 		if (!bucket)
 			continue;
 		struct mfs__dentry **dentries = dentries_of(bucket);

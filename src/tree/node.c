@@ -20,6 +20,7 @@ static void dentry_init(struct mfs__dentry *dentry, const struct mfs__name *name
 	dentry->node = node;
 	dentry->renames = renames;
 	dentry->hash = name->hash;
+	dentry->is_dir = node->is_dir;
 	dentry->length = (uint8_t)name->length;
 	memcpy(dentry->name, name->text, name->length);
 	dentry->name[name->length] = '\0';

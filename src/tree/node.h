@@ -101,6 +101,7 @@ struct mfs__dentry {
 	uint32_t hash;
 	uint32_t renames; /* of the node, when it got this name */
 	uint8_t length;
+	bool is_dir; /* as the node's, which would be one line of the cache more to read */
 	char name[]; /* terminated */
 };
 
