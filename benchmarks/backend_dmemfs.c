@@ -6,6 +6,7 @@
 
 #include "bench.h"
 
+#include <string.h>
 #include <time.h>
 
 /* More than the cases ever hold: a workspace that runs into its quota is another benchmark. */
@@ -142,6 +143,183 @@ static inline uint64_t op_list(struct bench_worker *w, const char *path)
 	return count;
 }
 
+/* As the library always sorts. */
+static inline uint64_t op_list_sorted(struct bench_worker *w, const char *path)
+{
+	return op_list(w, path);
+}
+
+static inline void op_rename(struct bench_worker *w, const char *from, const char *to)
+{
+	int rc = mfs_rename(w->place, from, to, 0);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("rename", from, rc);
+}
+
+/* Make all the directories of a path; the first one that is missing ends at `at`. */
+static inline void op_mkdir_chain(struct bench_worker *w, char *path, char *at)
+{
+	(void)at;
+	op_mkdir(w, path);
+}
+
+static inline void op_copy(struct bench_worker *w, const char *from, const char *to)
+{
+	int rc = mfs_copy(w->place, from, to);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("copy", from, rc);
+}
+
+/* Files and directories. All names are looked at. */
+static inline struct bench_sum op_walk(struct bench_worker *w, const char *path)
+{
+	struct bench_sum sum = {0};
+	mfs_walk_level level;
+	mfs_walk *walk;
+	int rc = mfs_walk_open(w->place, path, &walk);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("walk", path, rc);
+	while ((rc = mfs_walk_next(walk, &level)) > 0) {
+		for (size_t i = 0; i < level.directory_count; i++)
+			sum.directories += level.directories[i][0] != '\0';
+		for (size_t i = 0; i < level.file_count; i++)
+			sum.files += level.files[i][0] != '\0';
+	}
+	if (bench_unlikely(rc < 0))
+		op_failed("walk", path, rc);
+	mfs_walk_close(walk);
+	return sum;
+}
+
+static inline void op_rmtree(struct bench_worker *w, const char *path)
+{
+	int rc = mfs_rmtree(w->place, path);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("rmtree", path, rc);
+}
+
+static inline void op_copy_tree(struct bench_worker *w, const char *from, const char *to)
+{
+	int rc = mfs_copy_tree(w->place, from, to);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("copy_tree", from, rc);
+}
+
+static inline void op_import(struct bench_worker *w, const char *host_path, const char *path,
+							 unsigned threads)
+{
+	mfs_transfer_options options = {.struct_size = sizeof(options), .threads = threads};
+	int rc = mfs_import_from_dir(w->place, host_path, path, &options);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("import", host_path, rc);
+}
+
+/* Files are always whole here. */
+static inline void op_export(struct bench_worker *w, const char *path, const char *host_path,
+							 unsigned threads, bool whole)
+{
+	(void)whole;
+	mfs_transfer_options options = {.struct_size = sizeof(options), .threads = threads};
+	int rc = mfs_export_to_dir(w->place, path, host_path, &options);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("export", path, rc);
+}
+
+/* Wait until what was removed has been freed. */
+static void settle(void *place)
+{
+	/* At most half a second: the library may keep a small rest until there is more. */
+	for (int i = 0; i < 500; i++) {
+		mfs_usage usage;
+		int rc = mfs_stats(place, &usage);
+		if (rc < 0)
+			bench_die("dmemfs: mfs_stats: %s", mfs_strerror(rc));
+		if (usage.retired_bytes == 0)
+			return;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+static inline void op_settle(struct bench_worker *w)
+{
+	settle(w->place);
+}
+
+/*
+ * Sums, outside the clock: as bench_host_sum() makes them
+ */
+
+/* The hash of a path, of which the part before `path` is the top's. */
+static uint64_t hash_path(const char *path)
+{
+	uint64_t hash = 0;
+
+	while (*path == '/') {
+		size_t length = strcspn(path + 1, "/");
+		if (length > 0)
+			hash = bench_hash_path(hash, path + 1, length);
+		path += 1 + length;
+	}
+	return hash;
+}
+
+static void sum_file(struct bench_worker *w, const char *path, uint64_t path_hash,
+					 struct bench_sum *sum)
+{
+	void *data;
+	int64_t size = mfs_export_buffer(w->place, path, 0, &data);
+
+	if (size < 0)
+		op_failed("export_buffer", path, size);
+	sum->hash += bench_hash(path_hash, data, (size_t)size);
+	sum->bytes += (uint64_t)size;
+	sum->files++;
+	mfs_buffer_free(data);
+}
+
+static void op_sum(struct bench_worker *w, const char *top, struct bench_sum *sum)
+{
+	char path[4 * BENCH_PATH_SIZE];
+	size_t top_length = 0;
+	mfs_walk_level level;
+	mfs_walk *walk;
+	bool first = true;
+	int rc = mfs_walk_open(w->place, top, &walk);
+
+	*sum = (struct bench_sum){0};
+	if (rc < 0)
+		op_failed("walk", top, rc);
+	while ((rc = mfs_walk_next(walk, &level)) > 0) {
+		/* The root's own path, "/", is not the beginning of the others. */
+		if (first && strcmp(level.path, "/") != 0)
+			top_length = strlen(level.path);
+		first = false;
+		uint64_t hash = hash_path(level.path + top_length);
+		for (size_t i = 0; i < level.directory_count; i++) {
+			const char *name = level.directories[i];
+			sum->hash += bench_hash_path(hash, name, strlen(name));
+			sum->directories++;
+		}
+		for (size_t i = 0; i < level.file_count; i++) {
+			const char *name = level.files[i];
+			int length = snprintf(path, sizeof(path), "%s/%s", level.path, name);
+			if (length < 0 || (size_t)length >= sizeof(path))
+				bench_die("path too long");
+			sum_file(w, path, bench_hash_path(hash, name, strlen(name)), sum);
+		}
+	}
+	if (rc < 0)
+		op_failed("walk", top, rc);
+	mfs_walk_close(walk);
+}
+
 #include "loops.h"
 
 static void *make(const char *root)
@@ -164,20 +342,6 @@ static void drop(void *place, const char *root)
 
 	if (rc < 0)
 		bench_die("dmemfs: mfs_free with %s: %s", root, mfs_strerror(rc));
-}
-
-static void settle(void *place)
-{
-	/* At most half a second: the library may keep a small rest until there is more. */
-	for (int i = 0; i < 500; i++) {
-		mfs_usage usage;
-		int rc = mfs_stats(place, &usage);
-		if (rc < 0)
-			bench_die("dmemfs: mfs_stats: %s", mfs_strerror(rc));
-		if (usage.retired_bytes == 0)
-			return;
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
 }
 
 const struct bench_backend bench_dmemfs = {

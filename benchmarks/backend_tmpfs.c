@@ -3,11 +3,13 @@
  * The benchmark's cases on a directory of tmpfs, by plain system calls with absolute paths.
  */
 #include "bench.h"
+#include "host_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -162,13 +164,98 @@ static inline uint64_t op_list(struct bench_worker *w, const char *path)
 	return count;
 }
 
+static inline uint64_t op_list_sorted(struct bench_worker *w, const char *path)
+{
+	(void)w;
+	return bench_host_list(path);
+}
+
+static inline void op_rename(struct bench_worker *w, const char *from, const char *to)
+{
+	int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+
+	(void)w;
+	if (bench_unlikely(rc < 0))
+		op_failed("rename", from, rc);
+}
+
+/* Make all the directories of a path; the first one that is missing ends at `at`. */
+static inline void op_mkdir_chain(struct bench_worker *w, char *path, char *at)
+{
+	for (; *at != '\0'; at += strcspn(at, "/")) {
+		*at = '\0';
+		op_mkdir(w, path);
+		*at++ = '/';
+	}
+	op_mkdir(w, path);
+}
+
+/* In the kernel, which copies once; a buffer in between would copy twice. */
+static inline void op_copy(struct bench_worker *w, const char *from, const char *to)
+{
+	union bench_handle in = op_open(w, from, O_RDONLY);
+	union bench_handle out = op_open(w, to, O_WRONLY | O_CREAT | O_EXCL);
+	ssize_t got;
+
+	do {
+		got = sendfile(out.fd, in.fd, NULL, BENCH_COPY_BYTES);
+		if (bench_unlikely(got < 0))
+			op_failed("sendfile", from, got);
+	} while (got > 0);
+	op_close(w, in);
+	op_close(w, out);
+}
+
+static inline struct bench_sum op_walk(struct bench_worker *w, const char *path)
+{
+	(void)w;
+	return bench_host_walk(path);
+}
+
+static inline void op_sum(struct bench_worker *w, const char *path, struct bench_sum *sum)
+{
+	(void)w;
+	bench_host_sum(path, sum);
+}
+
+static inline void op_rmtree(struct bench_worker *w, const char *path)
+{
+	(void)w;
+	bench_host_remove(path);
+}
+
+static inline void op_copy_tree(struct bench_worker *w, const char *from, const char *to)
+{
+	(void)w;
+	bench_host_copy(from, to, 1, false);
+}
+
+static inline void op_import(struct bench_worker *w, const char *host_path, const char *path,
+							 unsigned threads)
+{
+	(void)w;
+	bench_host_copy(host_path, path, threads, false);
+}
+
+static inline void op_export(struct bench_worker *w, const char *path, const char *host_path,
+							 unsigned threads, bool whole)
+{
+	(void)w;
+	bench_host_copy(path, host_path, threads, whole);
+}
+
+static inline void op_settle(struct bench_worker *w)
+{
+	(void)w;
+}
+
 #include "loops.h"
 
 static void *make(const char *root)
 {
 	if (mkdir(root, 0700) < 0)
 		op_failed("mkdir", root, -1);
-	bench_remove_on_exit(root);
+	bench_remove_on_exit(BENCH_LEFTOVER_ROOT, root);
 	return NULL;
 }
 
@@ -177,7 +264,7 @@ static void drop(void *place, const char *root)
 	(void)place;
 	if (bench_remove_tree(root) < 0)
 		op_failed("removal", root, -1);
-	bench_remove_on_exit(NULL);
+	bench_remove_on_exit(BENCH_LEFTOVER_ROOT, NULL);
 }
 
 static void settle(void *place)

@@ -5,9 +5,12 @@
  *
  *   main.c            options, and the order of the runs
  *   cases.c           the table of cases; threads, rounds and the clock
- *   loops.h           set-up and measured loop of each case, written once over the op_ functions
+ *   loops.h           set-up and measured loop of each case, written once over the op_ functions;
+ *                     in parts: loops_base.h, loops_files.h, loops_names.h, loops_trees.h
  *   backend_dmemfs.c  the op_ functions on a workspace, and loops.h made with them
+ *   backend_glob.c    the cases of mfs_glob(), beside a plain walk of the same workspace
  *   backend_tmpfs.c   the op_ functions as plain system calls, and loops.h made with them
+ *   host_tree.c       whole trees of the host by system calls: list, walk, remove, copy
  *   backend_memcpy.c  the same bytes moved from and to plain memory, for the cases that move bytes
  *   report.c          the table, the JSON file, the machine
  *
@@ -21,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #define BENCH_PAGE         4096u
 #define BENCH_PIECE        65536u
@@ -30,7 +34,13 @@
 #define BENCH_MANY_FILES   20000u
 #define BENCH_APPENDS      4096u
 #define BENCH_LIST_NAMES   1000u
+#define BENCH_LIST_MANY    10000u
 #define BENCH_DEPTH        50u
+#define BENCH_DEEP_DIRS    (100u * BENCH_DEPTH)
+#define BENCH_RENAMES      1000u
+#define BENCH_TREE_FILES   100000u
+#define BENCH_TREE_COPIED  10000u
+#define BENCH_COPY_BYTES   (UINT64_C(64) << 20)
 #define BENCH_MAX_THREADS  256u
 #define BENCH_MAX_REPEAT   99u
 #define BENCH_PATH_SIZE    512u
@@ -40,8 +50,9 @@
  *
  * unit   operations come in multiples of this
  * ops    operations of one round and thread: all of them when `fixed`, else where calibration
- * starts fixed  what is set up decides how many operations a round has; the number of rounds is
- * calibrated bytes  of file data that one operation moves
+ *        starts
+ * fixed  what is set up decides how many operations a round has; the number of rounds is calibrated
+ * bytes  of file data that one operation moves; 0 also where a backend moves none
  */
 #define BENCH_CASES(X)                                                                             \
 	X(stat_hot, 1, 50000, false, 0, "stat of one path again and again")                            \
@@ -65,7 +76,32 @@
 	X(listdir_1k, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                               \
 	  "list a directory of 1,000 files; an operation is a name (MRDL)")                            \
 	X(deep50_open_read1k_close, 1, 10000, false, 1024,                                             \
-	  "open, read 1 KiB, close a file 50 directories deep")
+	  "open, read 1 KiB, close a file 50 directories deep")                                        \
+	X(listdir_10k, BENCH_LIST_MANY, 2 * BENCH_LIST_MANY, false, 0,                                 \
+	  "list a directory of 10,000 files, sorted; an operation is a name")                          \
+	X(rename_file_same_dir, 2 * BENCH_RENAMES, 2 * BENCH_RENAMES, false, 0,                        \
+	  "give a file of the thread's own directory another name in it")                              \
+	X(rename_across_dirs, 2 * BENCH_RENAMES, 2 * BENCH_RENAMES, false, 0,                          \
+	  "move a file from one directory of the thread's own to another")                             \
+	X(rename_dir_1k, 2, 200, false, 0, "give a directory of 1,000 files another name")             \
+	X(mkdir_deep50, 1, BENCH_DEEP_DIRS, true, 0,                                                   \
+	  "make chains of 50 directories; an operation is a directory")                                \
+	X(copy_64m, 1, 1, true, 0, "copy a file of 64 MiB")                                            \
+	X(copy_tree_10k, 1, BENCH_TREE_COPIED, true, 0,                                                \
+	  "copy a tree of 10,000 files of 4 KiB; an operation is a file")                              \
+	X(walk_100k, 1, BENCH_TREE_FILES, true, 0,                                                     \
+	  "walk through a tree of 100,000 files, names sorted; an operation is a file")                \
+	X(rmtree_100k, 1, BENCH_TREE_FILES, true, 0,                                                   \
+	  "remove a tree of 100,000 files of 4 KiB; an operation is a file")                           \
+	X(rmtree_100k_freed, 1, BENCH_TREE_FILES, true, 0, "the same, until its memory is free again") \
+	X(glob_stars_100k, 1, BENCH_TREE_FILES, true, 0,                                               \
+	  "find /**/**/**/**/x among 100,000 files, beside a plain walk; an operation is a file")      \
+	X(glob_backtrack_100k, 1, BENCH_TREE_FILES, true, 0,                                           \
+	  "find /**/a*a*a*a*b among names like aaaaaaaa12, beside a plain walk")                       \
+	X(import_dir, 1, 1, true, 0,                                                                   \
+	  "copy a tree of the host in (--host-tree), one call of N threads")                           \
+	X(export_dir, 1, 1, true, 0, "copy the same tree out to a directory of tmpfs, likewise")       \
+	X(export_dir_whole, 1, 1, true, 0, "the same; both sides rename each file when it is whole")
 
 enum bench_case_id {
 #define BENCH_CASE_ID(name, ...) BENCH_##name,
@@ -85,6 +121,24 @@ struct bench_case {
 
 extern const struct bench_case bench_cases[BENCH_CASE_COUNT];
 
+/** What is in a tree; its top is not counted. */
+struct bench_sum {
+	uint64_t files;
+	uint64_t directories;
+	uint64_t bytes;
+	/** Of all paths and data; the order in which they were found does not matter. */
+	uint64_t hash;
+};
+
+/** The trees of the host outside of the backends' roots. */
+struct bench_host {
+	/** What import_dir and export_dir copy, and what is in it. */
+	const char *tree;
+	struct bench_sum sum;
+	/** Where export_dir makes its directory, on tmpfs; made and removed by each run. */
+	const char *out;
+};
+
 /** An open file of a backend. */
 union bench_handle {
 	void *file;
@@ -99,15 +153,18 @@ struct bench_worker {
 	const char *root;
 	/** Numbers 0 to BENCH_COLD_FILES - 1 in random order. */
 	const uint32_t *order;
+	const struct bench_host *host;
 	unsigned index;
 	unsigned threads;
 	/** Operations of this round. */
 	uint64_t ops;
 	/** The round is the warm-up: look at all data afterwards, not only at sizes. */
 	bool thorough;
-	/** State of the steps: a path, where its last name starts, an open file, a buffer. */
+	/** State of the steps: two paths, where their last names start, an open file, a buffer. */
 	char path[BENCH_PATH_SIZE];
 	size_t name_at;
+	char to[BENCH_PATH_SIZE];
+	size_t to_at;
 	union bench_handle handle;
 	unsigned char *buffer;
 	unsigned char *memory;
@@ -126,6 +183,8 @@ struct bench_steps {
 	void (*finish)(struct bench_worker *worker);
 	/** A round of worker->ops operations. */
 	void (*measure)(struct bench_worker *worker);
+	/** There is one worker only; its calls start the other of worker->threads themselves. */
+	bool alone;
 };
 
 struct bench_backend {
@@ -142,6 +201,9 @@ struct bench_backend {
 extern const struct bench_backend bench_dmemfs;
 extern const struct bench_backend bench_tmpfs;
 extern const struct bench_backend bench_memcpy;
+/** The cases of mfs_glob(), and the same steps with a plain walk in place of it. */
+extern const struct bench_backend bench_glob;
+extern const struct bench_backend bench_walk;
 
 /** A backend made ready for a case, and how long its runs are. */
 struct bench_instance {
@@ -150,6 +212,7 @@ struct bench_instance {
 	unsigned threads;
 	const char *root;
 	const uint32_t *order;
+	const struct bench_host *host;
 	void *place;
 	uint64_t ops;
 	unsigned rounds;
@@ -176,17 +239,26 @@ double bench_median(const double *values, unsigned count);
 /** The table's head, one row of it, and what follows it. `memcpy_result` may be NULL. */
 void bench_report_head(void);
 void bench_report_row(const struct bench_result *dmemfs_result,
-					  const struct bench_result *tmpfs_result,
+					  const struct bench_result *peer_result,
 					  const struct bench_result *memcpy_result);
-void bench_report_foot(void);
+/** `host` is NULL where no case used a tree of the host. */
+void bench_report_foot(const struct bench_host *host);
 /** Write the JSON file. Dies when that fails. */
-void bench_report_json(const char *path, const struct bench_result *results, size_t count);
+void bench_report_json(const char *path, const struct bench_host *host,
+					   const struct bench_result *results, size_t count);
 
-/** Say what went wrong, remove the tree on tmpfs, exit with 1. */
+/** Say what went wrong, remove the trees on tmpfs, exit with 1. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** The tree that bench_die() and a signal remove; NULL: none. `root` must stay valid. */
-void bench_remove_on_exit(const char *root);
+/** A backend's tree on tmpfs, and what export_dir makes. */
+enum bench_leftover {
+	BENCH_LEFTOVER_ROOT,
+	BENCH_LEFTOVER_OUT,
+	BENCH_LEFTOVERS,
+};
+
+/** A tree that bench_die() and a signal remove; NULL: none. `root` must stay valid. */
+void bench_remove_on_exit(enum bench_leftover which, const char *root);
 /** Remove a tree of the host with all that is in it. Returns 0, or -1 with errno set. */
 int bench_remove_tree(const char *root);
 
@@ -224,6 +296,29 @@ static inline uint64_t bench_random(uint64_t *state)
 	x ^= x << 17;
 	*state = x;
 	return x;
+}
+
+/** Hash the next bytes. Pieces must be the same each time, and all but the last of 8 * n bytes. */
+static inline uint64_t bench_hash(uint64_t hash, const void *data, size_t size)
+{
+	const unsigned char *at = data;
+
+	while (size > 0) {
+		uint64_t word = 0;
+		size_t length = size < sizeof(word) ? size : sizeof(word);
+		memcpy(&word, at, length);
+		hash = (hash ^ word ^ length) * UINT64_C(0x9E3779B97F4A7C15);
+		hash ^= hash >> 29;
+		at += length;
+		size -= length;
+	}
+	return hash;
+}
+
+/** The hash of the path of `name` in a directory whose path has the hash `parent`; the top's: 0. */
+static inline uint64_t bench_hash_path(uint64_t parent, const char *name, size_t length)
+{
+	return bench_hash(parent + 1, name, length);
 }
 
 #endif

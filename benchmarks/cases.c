@@ -91,7 +91,7 @@ static uint64_t round_ns(const struct run *run)
 	uint64_t start = UINT64_MAX;
 	uint64_t end = 0;
 
-	for (unsigned i = 0; i < run->instance->threads; i++) {
+	for (unsigned i = 0; i < run->barrier.threads; i++) {
 		if (run->runners[i].start < start)
 			start = run->runners[i].start;
 		if (run->runners[i].end > end)
@@ -142,6 +142,7 @@ static void set_worker(struct bench_worker *w, const struct bench_instance *inst
 		.place = instance->place,
 		.root = instance->root,
 		.order = instance->order,
+		.host = instance->host,
 		.index = index,
 		.threads = instance->threads,
 	};
@@ -149,17 +150,15 @@ static void set_worker(struct bench_worker *w, const struct bench_instance *inst
 
 double bench_instance_run(struct bench_instance *instance)
 {
-	struct run run = {
-		.instance = instance,
-		.steps = &instance->backend->steps[instance->id],
-		.barrier = {.threads = instance->threads},
-	};
+	const struct bench_steps *steps = &instance->backend->steps[instance->id];
+	unsigned workers = steps->alone ? 1 : instance->threads;
+	struct run run = {.instance = instance, .steps = steps, .barrier = {.threads = workers}};
 
-	run.runners = aligned_alloc(_Alignof(struct runner), instance->threads * sizeof(struct runner));
+	run.runners = aligned_alloc(_Alignof(struct runner), workers * sizeof(struct runner));
 	if (!run.runners)
 		bench_die("out of memory");
 	instance->backend->settle(instance->place);
-	for (unsigned i = 0; i < instance->threads; i++) {
+	for (unsigned i = 0; i < workers; i++) {
 		struct runner *runner = &run.runners[i];
 		set_worker(&runner->worker, instance, i);
 		runner->run = &run;
@@ -167,7 +166,7 @@ double bench_instance_run(struct bench_instance *instance)
 		if (rc != 0)
 			bench_die("cannot start a thread: %s", strerror(rc));
 	}
-	for (unsigned i = 0; i < instance->threads; i++) {
+	for (unsigned i = 0; i < workers; i++) {
 		int rc = pthread_join(run.runners[i].thread, NULL);
 		if (rc != 0)
 			bench_die("cannot join a thread: %s", strerror(rc));

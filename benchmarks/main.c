@@ -4,6 +4,7 @@
  * case does and how to read the figures.
  */
 #include "bench.h"
+#include "host_tree.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -17,13 +18,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* What the cases hold at once on one backend, besides the streams. */
-#define FIXED_BYTES (UINT64_C(1) << 30)
+/* What the cases hold at once on one backend: all threads together, and each thread. */
+#define FIXED_BYTES  (UINT64_C(1) << 30)
+#define THREAD_BYTES (UINT64_C(400) << 20)
 
-/* The three backends of a case. */
+/* The backends of a case. */
 enum {
 	DMEMFS,
-	TMPFS,
+	PEER,
 	MEMCPY,
 	BACKENDS,
 };
@@ -32,6 +34,7 @@ struct options {
 	const char *json;
 	const char *dmemfs_root;
 	const char *tmpfs;
+	const char *host_tree;
 	unsigned repeat;
 	unsigned threads[16];
 	unsigned thread_counts;
@@ -42,15 +45,15 @@ struct options {
  * Ending early
  */
 
-/* Atomic, any thread: the tree to remove. */
-static _Atomic(const char *) tree_to_remove;
+/* Atomic, any thread: the trees to remove. */
+static _Atomic(const char *) trees_to_remove[BENCH_LEFTOVERS];
 /* Atomic: somebody is ending the process. */
 static _Atomic bool ending;
 
-void bench_remove_on_exit(const char *root)
+void bench_remove_on_exit(enum bench_leftover which, const char *root)
 {
 	/* pairs with clean_up() */
-	atomic_store_explicit(&tree_to_remove, root, memory_order_release);
+	atomic_store_explicit(&trees_to_remove[which], root, memory_order_release);
 }
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
@@ -68,12 +71,15 @@ int bench_remove_tree(const char *root)
 
 static void clean_up(void)
 {
-	/* pairs with bench_remove_on_exit() */
-	const char *root = atomic_load_explicit(&tree_to_remove, memory_order_acquire);
+	for (unsigned which = 0; which < BENCH_LEFTOVERS; which++) {
+		/* pairs with bench_remove_on_exit() */
+		const char *root = atomic_load_explicit(&trees_to_remove[which], memory_order_acquire);
 
-	/* Other threads may still be adding to it. */
-	for (int i = 0; root && i < 100 && bench_remove_tree(root) < 0 && errno != ENOENT; i++)
-		continue;
+		/* Other threads may still be adding to it, or removing from it what is found here. */
+		for (int i = 0; root && i < 100 && bench_remove_tree(root) < 0 && access(root, F_OK) == 0;
+			 i++)
+			continue;
+	}
 }
 
 void bench_die(const char *format, ...)
@@ -133,7 +139,7 @@ static void catch_signals(void)
 static void print_usage(FILE *file)
 {
 	fputs("usage: dmemfs_bench --json FILE [--cases a,b,...] [--threads 1,2] [--repeat 5]\n"
-		  "                    [--dmemfs-root PATH] [--tmpfs DIR]\n"
+		  "                    [--dmemfs-root PATH] [--tmpfs DIR] [--host-tree DIR]\n"
 		  "       dmemfs_bench --list\n"
 		  "\n"
 		  "  --json FILE         where the results go\n"
@@ -142,6 +148,7 @@ static void print_usage(FILE *file)
 		  "  --repeat N          runs of each backend, in turns\n"
 		  "  --dmemfs-root PATH  directory of the workspace to work in (default: /bench)\n"
 		  "  --tmpfs DIR         directory on tmpfs to work below (default: /dev/shm)\n"
+		  "  --host-tree DIR     what import_dir and export_dir copy (default: /usr/include)\n"
 		  "  --list              name the cases\n",
 		  file);
 }
@@ -208,6 +215,7 @@ static void parse_options(struct options *options, int count, char **arguments)
 		{"repeat", required_argument, NULL, 'r'},
 		{"dmemfs-root", required_argument, NULL, 'd'},
 		{"tmpfs", required_argument, NULL, 's'},
+		{"host-tree", required_argument, NULL, 'i'},
 		{"list", no_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -233,6 +241,9 @@ static void parse_options(struct options *options, int count, char **arguments)
 			break;
 		case 's':
 			options->tmpfs = optarg;
+			break;
+		case 'i':
+			options->host_tree = optarg;
 			break;
 		case 'l':
 			list_cases();
@@ -281,7 +292,7 @@ static void check_room(const struct options *options)
 	uint64_t most = 0;
 
 	for (unsigned i = 0; i < options->thread_counts; i++) {
-		uint64_t needed = FIXED_BYTES + options->threads[i] * BENCH_STREAM_BYTES;
+		uint64_t needed = FIXED_BYTES + options->threads[i] * THREAD_BYTES;
 		if (needed > most)
 			most = needed;
 	}
@@ -294,43 +305,59 @@ static void check_room(const struct options *options)
 	}
 }
 
-/* One case with one number of threads: all backends in turns. Returns how many results there are.
- */
-static unsigned run_case(const struct options *options, enum bench_case_id id, unsigned threads,
-						 const char *tmpfs_root, const uint32_t *order,
+/* A case of the workspace alone has another peer. Returns how many backends there are. */
+static unsigned choose_backends(enum bench_case_id id, const struct bench_backend **backends)
+{
+	bool glob = bench_glob.steps[id].measure;
+
+	backends[DMEMFS] = glob ? &bench_glob : &bench_dmemfs;
+	backends[PEER] = glob ? &bench_walk : &bench_tmpfs;
+	backends[MEMCPY] = &bench_memcpy;
+	return bench_memcpy.steps[id].measure ? BACKENDS : MEMCPY;
+}
+
+/* What a run of the program shares. */
+struct session {
+	const struct options *options;
+	const char *tmpfs_root;
+	const uint32_t *order;
+	const struct bench_host *host;
+};
+
+/* One case with one number of threads: all backends in turns. Returns the number of results. */
+static unsigned run_case(const struct session *session, enum bench_case_id id, unsigned threads,
 						 struct bench_result *results)
 {
-	static const struct bench_backend *const backends[BACKENDS] = {
-		[DMEMFS] = &bench_dmemfs,
-		[TMPFS] = &bench_tmpfs,
-		[MEMCPY] = &bench_memcpy,
-	};
+	const struct bench_backend *backends[BACKENDS];
 	struct bench_instance instances[BACKENDS];
-	unsigned count = backends[MEMCPY]->steps[id].measure ? BACKENDS : MEMCPY;
+	unsigned repeat = session->options->repeat;
+	unsigned count = choose_backends(id, backends);
 
 	for (unsigned i = 0; i < count; i++) {
+		bool on_tmpfs = backends[i] == &bench_tmpfs;
 		instances[i] = (struct bench_instance){
 			.backend = backends[i],
 			.id = id,
 			.threads = threads,
-			.root = i == TMPFS ? tmpfs_root : options->dmemfs_root,
-			.order = order,
+			.root = on_tmpfs ? session->tmpfs_root : session->options->dmemfs_root,
+			.order = session->order,
+			.host = session->host,
 		};
 		results[i] = (struct bench_result){
 			.id = id,
 			.backend = backends[i],
 			.threads = threads,
-			.count = options->repeat,
+			.count = repeat,
 		};
 		bench_instance_open(&instances[i]);
 	}
-	for (unsigned run = 0; run < options->repeat; run++) {
+	for (unsigned run = 0; run < repeat; run++) {
 		for (unsigned i = 0; i < count; i++)
 			results[i].runs[run] = bench_instance_run(&instances[i]);
 	}
 	for (unsigned i = 0; i < count; i++)
 		bench_instance_close(&instances[i]);
-	bench_report_row(&results[DMEMFS], &results[TMPFS], count > MEMCPY ? &results[MEMCPY] : NULL);
+	bench_report_row(&results[DMEMFS], &results[PEER], count > MEMCPY ? &results[MEMCPY] : NULL);
 	return count;
 }
 
@@ -339,11 +366,14 @@ int main(int count, char **arguments)
 	struct options options = {
 		.dmemfs_root = "/bench",
 		.tmpfs = "/dev/shm",
+		.host_tree = "/usr/include",
 		.repeat = 5,
 		.threads = {1, 2},
 		.thread_counts = 2,
 	};
 	char tmpfs_root[BENCH_PATH_SIZE / 4];
+	char out[BENCH_PATH_SIZE / 4 + 8];
+	struct bench_host host = {.out = out};
 	size_t result_count = 0;
 
 	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++)
@@ -362,7 +392,20 @@ int main(int count, char **arguments)
 	check_room(&options);
 	catch_signals();
 
+	bool host_used = options.cases[BENCH_import_dir] || options.cases[BENCH_export_dir] ||
+					 options.cases[BENCH_export_dir_whole];
+	host.tree = options.host_tree;
+	snprintf(out, sizeof(out), "%s-out", tmpfs_root);
+	if (host_used)
+		bench_host_sum(host.tree, &host.sum);
+
 	uint32_t *order = make_order();
+	struct session session = {
+		.options = &options,
+		.tmpfs_root = tmpfs_root,
+		.order = order,
+		.host = &host,
+	};
 	struct bench_result *results =
 		calloc((size_t)BENCH_CASE_COUNT * options.thread_counts * BACKENDS, sizeof(*results));
 	if (!results)
@@ -370,12 +413,12 @@ int main(int count, char **arguments)
 	bench_report_head();
 	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++) {
 		for (unsigned i = 0; options.cases[id] && i < options.thread_counts; i++) {
-			result_count += run_case(&options, (enum bench_case_id)id, options.threads[i],
-									 tmpfs_root, order, &results[result_count]);
+			result_count += run_case(&session, (enum bench_case_id)id, options.threads[i],
+									 &results[result_count]);
 		}
 	}
-	bench_report_foot();
-	bench_report_json(options.json, results, result_count);
+	bench_report_foot(host_used ? &host : NULL);
+	bench_report_json(options.json, host_used ? &host : NULL, results, result_count);
 	free(results);
 	free(order);
 	return 0;

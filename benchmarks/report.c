@@ -60,12 +60,12 @@ static double spread(const struct bench_result *result)
 
 void bench_report_head(void)
 {
-	printf("%-28s %7s %11s %11s %7s %11s %11s %9s\n", "case", "threads", "dmemfs ns", "tmpfs ns",
-		   "ratio", "memcpy ns", "dmemfs GB/s", "spread %");
+	printf("%-28s %7s %11s %6s %11s %7s %11s %11s %9s\n", "case", "threads", "dmemfs ns", "peer",
+		   "peer ns", "ratio", "memcpy ns", "dmemfs GB/s", "spread %");
 }
 
 void bench_report_row(const struct bench_result *dmemfs_result,
-					  const struct bench_result *tmpfs_result,
+					  const struct bench_result *peer_result,
 					  const struct bench_result *memcpy_result)
 {
 	double ratios[BENCH_MAX_REPEAT] = {0};
@@ -74,27 +74,32 @@ void bench_report_row(const struct bench_result *dmemfs_result,
 	char rate[32] = "-";
 
 	for (unsigned i = 0; i < dmemfs_result->count; i++)
-		ratios[i] = tmpfs_result->runs[i] / dmemfs_result->runs[i];
+		ratios[i] = peer_result->runs[i] / dmemfs_result->runs[i];
 	if (memcpy_result) {
 		snprintf(copy, sizeof(copy), "%.1f",
 				 bench_median(memcpy_result->runs, memcpy_result->count));
 	}
 	if (info->bytes != 0)
 		snprintf(rate, sizeof(rate), "%.2f", bytes_per_s(dmemfs_result) / 1e9);
-	printf("%-28s %7u %11.1f %11.1f %7.2f %11s %11s %4.0f/%-4.0f\n", info->name,
+	printf("%-28s %7u %11.1f %6s %11.1f %7.2f %11s %11s %4.0f/%-4.0f\n", info->name,
 		   dmemfs_result->threads, bench_median(dmemfs_result->runs, dmemfs_result->count),
-		   bench_median(tmpfs_result->runs, tmpfs_result->count),
+		   peer_result->backend->name, bench_median(peer_result->runs, peer_result->count),
 		   bench_median(ratios, dmemfs_result->count), copy, rate, spread(dmemfs_result),
-		   spread(tmpfs_result));
+		   spread(peer_result));
 	fflush(stdout);
 }
 
-void bench_report_foot(void)
+void bench_report_foot(const struct bench_host *host)
 {
 	printf("ns: wall time over the operations of one thread, median of the runs\n"
-		   "ratio: tmpfs over dmemfs, median of the pairs of runs; more is better for dmemfs\n"
+		   "ratio: peer over dmemfs, median of the pairs of runs; more is better for dmemfs\n"
 		   "GB/s: 10^9 bytes of all threads together\n"
-		   "spread: slowest less fastest run over the median, dmemfs/tmpfs\n");
+		   "spread: slowest less fastest run over the median, dmemfs/peer\n");
+	if (host) {
+		printf("import_dir, export_dir: %s, %llu files, %llu directories, %.1f MB\n", host->tree,
+			   (unsigned long long)host->sum.files, (unsigned long long)host->sum.directories,
+			   (double)host->sum.bytes / 1e6);
+	}
 }
 
 /*
@@ -190,6 +195,15 @@ static void put_machine(FILE *file)
 	fputs("\n  },\n", file);
 }
 
+static void put_host(FILE *file, const struct bench_host *host)
+{
+	fputs("  \"host_tree\": {\n", file);
+	put_field(file, "path", host->tree);
+	fprintf(file, "    \"files\": %llu,\n    \"directories\": %llu,\n    \"bytes\": %llu\n  },\n",
+			(unsigned long long)host->sum.files, (unsigned long long)host->sum.directories,
+			(unsigned long long)host->sum.bytes);
+}
+
 static void put_result(FILE *file, const struct bench_result *result)
 {
 	const struct bench_case *info = &bench_cases[result->id];
@@ -204,7 +218,8 @@ static void put_result(FILE *file, const struct bench_result *result)
 	fputs("]}", file);
 }
 
-void bench_report_json(const char *path, const struct bench_result *results, size_t count)
+void bench_report_json(const char *path, const struct bench_host *host,
+					   const struct bench_result *results, size_t count)
 {
 	FILE *file = fopen(path, "we");
 
@@ -212,6 +227,8 @@ void bench_report_json(const char *path, const struct bench_result *results, siz
 		bench_die("cannot write %s: %s", path, strerror(errno));
 	fputs("{\n", file);
 	put_machine(file);
+	if (host)
+		put_host(file, host);
 	fputs("  \"results\": [\n", file);
 	for (size_t i = 0; i < count; i++) {
 		put_result(file, &results[i]);

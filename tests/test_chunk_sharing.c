@@ -9,11 +9,13 @@
 #include "await.h"
 #include "base/alloc.h"
 #include "base/fair_rwlock.h"
+#include "base/fork.h"
 #include "base/test_hook.h"
 #include "file/chunk_share.h"
 #include "fs/file_data.h"
 
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #define OVERHEAD 64
 #define ROOMY    (UINT64_C(1) << 40)
@@ -268,7 +270,7 @@ static void appending_to_either_side_is_not_seen_by_the_other(void **state)
 		for (size_t k = 0; k < COUNT_OF(pieces) * 2; k++) {
 			uint64_t size = border_sizes[i];
 			uint64_t more = pieces[k / 2];
-			int writer = k % 2;
+			int writer = k % 2 == 1;
 			struct fixture f;
 			begin(&f, ROOMY);
 			make_first(&f, pattern, size);
@@ -301,7 +303,7 @@ static void cut_of_either_side_is_exact(void **state)
 		for (size_t k = 0; k < i * 2; k++) {
 			uint64_t size = border_sizes[i];
 			uint64_t rest = border_sizes[k / 2];
-			int cutter = k % 2;
+			int cutter = k % 2 == 1;
 			struct fixture f;
 			begin(&f, ROOMY);
 			make_first(&f, pattern, size);
@@ -1448,6 +1450,89 @@ static void refused_clone_of_a_file_changes_nothing(void **state)
 	free(pattern);
 }
 
+/*
+ * Fork, while another thread has the mutex of the shares
+ */
+
+static mfs *forked_fs;
+static const char *held_point;
+static atomic_bool is_held;
+
+static void hold_until_fork(const char *point)
+{
+	if (strcmp(point, held_point) != 0)
+		return;
+	atomic_store_explicit(&is_held, true, memory_order_relaxed);
+	/* Until the fork has shut the gate. It then waits for this thread. */
+	AWAIT(atomic_load_explicit(&mfs__gate_shut, memory_order_relaxed));
+}
+
+static void *copy_a(void *unused)
+{
+	(void)unused;
+	return mfs_copy(forked_fs, "/a", "/b") ? &is_held : NULL;
+}
+
+/* Its bytes are a file's own again: the other holder is gone. */
+static void *write_to_a(void *handle)
+{
+	return mfs_pwrite(handle, "x", 1, 0) == 1 ? NULL : &is_held;
+}
+
+static int share_in_child(void)
+{
+	mfs_file *handle;
+	char byte = 0;
+
+	/* A mutex that nobody gives back is a hang. */
+	(void)alarm(60);
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_relaxed);
+	if (mfs_copy(forked_fs, "/c", "/child") ||
+		open_with(forked_fs, "/child", "r+b", 0, MFS_NO_WAIT, &handle) ||
+		mfs_pwrite(handle, "y", 1, 0) != 1 || mfs_close(handle) ||
+		open_with(forked_fs, "/c", "rb", 0, MFS_NO_WAIT, &handle) ||
+		mfs_pread(handle, &byte, 1, 0) != 1 || mfs_close(handle) || byte != 'c')
+		return 1;
+	return mfs__validate(forked_fs) ? 0 : 2;
+}
+
+static void fork_while(const char *point, void *(*run)(void *), void *argument)
+{
+	int status = -1;
+	void *failed;
+
+	held_point = point;
+	atomic_store_explicit(&is_held, false, memory_order_relaxed);
+	/* pairs with mfs__yield */
+	atomic_store_explicit(&mfs__yield_hook, hold_until_fork, memory_order_release);
+	pthread_t thread = start_thread(run, argument);
+	AWAIT(atomic_load_explicit(&is_held, memory_order_relaxed));
+	pid_t child = fork();
+	if (child == 0)
+		_exit(share_in_child());
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_relaxed);
+	assert_null(failed);
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void child_of_a_fork_can_share(void **state)
+{
+	forked_fs = *state;
+	make_text(forked_fs, "/a", "a");
+	make_text(forked_fs, "/c", "c");
+	/* Inside the gate. */
+	fork_while("share: taking", copy_a, NULL);
+	/* Under the lock of a handle. */
+	assert_code(mfs_remove(forked_fs, "/b"), 0);
+	mfs_file *handle = open_file(forked_fs, "/a", "r+b");
+	fork_while("share: giving", write_to_a, handle);
+	close_file(handle);
+	assert_true(mfs__validate(forked_fs));
+}
+
 #define FORCED_TEST(name) cmocka_unit_test_setup_teardown(name, forced_set_up, forced_tear_down)
 
 int main(void)
@@ -1485,6 +1570,7 @@ int main(void)
 		WORKSPACE_TEST(replacing_by_zeros_reads_nothing_that_is_shared),
 		WORKSPACE_TEST(gap_before_a_write_is_not_filled_in_shared_chunks),
 		cmocka_unit_test(refused_clone_of_a_file_changes_nothing),
+		WORKSPACE_TEST(child_of_a_fork_can_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,9 @@ static void replace_bytes(struct mfs__chunk *chunk, unsigned char *bytes, uint32
 						  struct mfs__shares *ended)
 {
 	drop_bytes(chunk, ended);
-	*chunk = (struct mfs__chunk){bytes, capacity, 0};
+	chunk->bytes = bytes;
+	chunk->capacity = capacity;
+	atomic_store_explicit(&chunk->share, 0, memory_order_relaxed);
 }
 
 static void free_chunks(struct mfs__chunk_list *list, uint32_t from, uint32_t to)

@@ -147,7 +147,8 @@ static int count_in_late(struct opening *o, struct mfs__file *file, struct mfs__
 	for (unsigned tries = 0; !held && tries < COUNT_IN_TRIES; tries++) {
 		if (mfs__lookup(&o->fs->tree, path, &found, MFS__LOOKUP_GATED) || found.node != &file->node)
 			break;
-		held = count_in(o, file, &found);
+		held = o->shared ? mfs__node_acquire(&file->node, MFS__REFS_SHARED)
+						 : count_in(o, file, &found);
 	}
 	mfs__rcu_unlock();
 	return held ? 0 : MFS__AGAIN;
@@ -237,15 +238,15 @@ static int prepare_data(struct opening *o, struct mfs__file *file)
 }
 
 /* Open a pinned file for a shared handle, which has to be emptied or extended first. */
-static int change_shared(struct opening *o, struct mfs__file *file)
+static int change_shared(struct opening *o, struct mfs__path *path, struct mfs__file *file)
 {
 	int code =
 		mfs__rwlock_try_write(&file->lock) ? 0 : mfs__lock_wait(&o->wait, file, true, &o->gate);
 
 	if (!code) {
-		if (!mfs__node_acquire(&file->node, MFS__REFS_SHARED))
-			code = MFS__AGAIN;
-		else
+		/* It must not be emptied under another name. */
+		code = count_in_late(o, file, path);
+		if (!code)
 			code = prepare_data(o, file);
 		mfs__rwlock_unlock_write(&file->lock);
 		if (code && code != MFS__AGAIN) {
@@ -287,7 +288,7 @@ static int open_existing(struct opening *o, struct mfs__path *path, const struct
 	if (!changes_data)
 		return 0;
 	mfs__tries_end(&o->tries);
-	return change_shared(o, file);
+	return change_shared(o, path, file);
 }
 
 /* One look at the path, and what follows from it. */

@@ -345,9 +345,11 @@ static void commit(struct renaming *r)
 {
 	bool moves = moves_directory(r);
 
+	/* Nobody can find the new parents yet. */
+	mfs__directory_commit(&r->changes[0], 1);
 	if (moves)
 		mfs__tree_begin_move(&r->fs->tree);
-	mfs__directory_commit(r->changes, 3);
+	mfs__directory_commit(&r->changes[1], 2);
 	arrive(r->from.dentry->node, r->from.dentry, r->chain.top ? r->chain.last : r->to.found.parent);
 	if (exchanges(r))
 		arrive(r->to.dentry->node, r->to.dentry, r->from.found.parent);

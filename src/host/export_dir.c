@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/test_hook.h"
 #include "fs/filesystem.h"
+#include "host/chunk_parts.h"
 #include "host/held_file.h"
 #include "host/host_dir.h"
 #include "host/transfer.h"
@@ -31,7 +32,7 @@
 
 /* Files that a thread takes at a time. */
 #define BATCH_FILES 16
-/* Bytes that are copied at a time, and up to which a file is not held while the host writes. */
+/* A file of so many bytes is copied before it is written, so that nobody waits for the host. */
 #define BUFFER_SIZE ((size_t)256 << 10)
 /* Waiting for a file's lock, a thread looks this often whether to go on. Milliseconds. */
 #define LOCK_WAIT INT64_C(100)
@@ -254,50 +255,49 @@ static int create_temporary(struct worker *worker, int directory, char *name)
 	}
 }
 
-/* Write all of it. Returns 0 or an errno. */
-static int write_all(int fd, const unsigned char *bytes, size_t size)
+/* Write up to `size` bytes of the file that is held open, from its chunks. Returns as writev(). */
+static ssize_t write_from_chunks(struct worker *worker, int fd, uint64_t offset, size_t size)
 {
-	while (size) {
-		ssize_t written = write(fd, bytes, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return errno;
-		bytes += written;
-		size -= (size_t)written;
-	}
-	return 0;
+	struct iovec parts[MFS__CHUNK_PARTS_MAX];
+
+	return writev(fd, parts, mfs__held_parts(&worker->held, offset, size, parts));
 }
 
 /*
  * Copy the file that is held open, and let it go: before it is written, if it fits into the buffer.
- * Returns false if that failed, or to stop.
+ * A larger one is not copied to a buffer. Returns false if that failed, or to stop.
  */
 static bool copy_data(struct exporter *exporter, struct worker *worker, int fd)
 {
-	struct mfs__held_file *held = &worker->held;
-	uint64_t size = (uint64_t)held->info.size;
+	uint64_t size = (uint64_t)worker->held.info.size;
+	bool is_buffered = size <= BUFFER_SIZE;
 	bool done = true;
 
+	if (is_buffered) {
+		int64_t got = mfs_pread(worker->held.file, worker->buffer, (size_t)size, 0);
+		mfs__held_close(&worker->held);
+		if (got != (int64_t)size)
+			return fail_workspace(exporter, worker, got < 0 ? (int)got : MFS_EBADF);
+	}
 	for (uint64_t offset = 0; done && offset < size;) {
-		int64_t got = mfs_pread(held->file, worker->buffer, BUFFER_SIZE, (int64_t)offset);
-		if (got <= 0) {
-			done = fail_workspace(exporter, worker, got ? (int)got : MFS_EBADF);
+		uint64_t left = size - offset;
+		size_t piece = left < MFS__TRANSFER_PIECE ? (size_t)left : MFS__TRANSFER_PIECE;
+		ssize_t written = is_buffered ? write(fd, worker->buffer + offset, piece)
+									  : write_from_chunks(worker, fd, offset, piece);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0) {
+			done = fail_host(exporter, worker, written < 0 ? errno : EIO);
 			break;
 		}
-		offset += (uint64_t)got;
-		if (offset == size)
-			mfs__held_close(held);
-		int error = write_all(fd, worker->buffer, (size_t)got);
-		if (error)
-			done = fail_host(exporter, worker, error);
-		else
-			mfs__transfer_add(&exporter->transfer.bytes_done, (uint64_t)got);
+		offset += (uint64_t)written;
+		mfs__transfer_add(&exporter->transfer.bytes_done, (uint64_t)written);
 		mfs__yield("export: piece written");
-		if (done && offset < size)
+		if (offset < size)
 			done = go_on(exporter, worker);
 	}
-	mfs__held_close(held);
+	if (!is_buffered)
+		mfs__held_close(&worker->held);
 	return done;
 }
 
@@ -326,7 +326,8 @@ static bool write_file(struct exporter *exporter, struct worker *worker, int dir
 		done = fail_host(exporter, worker, errno);
 	if (done && renameat(directory, temporary, directory, name))
 		done = fail_host(exporter, worker, errno);
-	if (!done)
+	/* In a child it is still the parent's. */
+	if (!done && !exporter->transfer.is_orphan)
 		(void)unlinkat(directory, temporary, 0);
 	return done;
 }

@@ -2,6 +2,9 @@
 #include "host/held_file.h"
 
 #include "base/compiler.h"
+#include "fs/filesystem.h"
+#include "fs/handle_table.h"
+#include "host/chunk_parts.h"
 
 static void close_in_child(struct mfs__fork_guard *guard)
 {
@@ -32,6 +35,18 @@ int mfs__held_open(struct mfs__held_file *held, mfs *fs, const char *path, int64
 	if (code)
 		mfs__held_close(held);
 	return code;
+}
+
+int mfs__held_parts(struct mfs__held_file *held, uint64_t offset, size_t size, struct iovec *parts)
+{
+	struct mfs__handle *handle = mfs__handle_lock(held->file, false);
+
+	if (!handle)
+		return 0;
+	int count = mfs__chunk_parts(&handle->file->chunks, offset, size, parts);
+	/* The handle has the file's lock; its own is not needed for the bytes. */
+	mfs__handle_unlock(handle, false);
+	return count;
 }
 
 void mfs__held_close(struct mfs__held_file *held)

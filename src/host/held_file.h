@@ -7,6 +7,8 @@
 
 #include <dmemfs/dmemfs.h>
 
+#include <sys/uio.h>
+
 /** For one file after the other, by one thread. */
 struct mfs__held_file {
 	struct mfs__fork_guard guard;
@@ -30,6 +32,12 @@ static inline bool mfs__held_is_gone(int code)
  * the workspace's default says. Errors are those of mfs_open(). Returns 0.
  */
 int mfs__held_open(struct mfs__held_file *held, mfs *fs, const char *path, int64_t timeout);
+
+/**
+ * Where up to `size` bytes at `offset`, within the file, are in memory: see host/chunk_parts.h.
+ * They stay there and do not change as long as the file is open. Returns the number of parts.
+ */
+int mfs__held_parts(struct mfs__held_file *held, uint64_t offset, size_t size, struct iovec *parts);
 
 void mfs__held_close(struct mfs__held_file *held);
 

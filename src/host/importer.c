@@ -6,6 +6,7 @@
 #include "base/reclaim.h"
 #include "base/test_hook.h"
 #include "fs/file_data.h"
+#include "host/chunk_parts.h"
 #include "host/host_dir.h"
 
 #include <dirent.h>
@@ -24,8 +25,6 @@
 #define JOB_NAMES ((size_t)1 << 10)
 /* Jobs of files that wait for each thread, at most. */
 #define JOBS_WAITING 4
-/* Chunks of a file that are read into at a time: enough for a piece, from any offset. */
-#define PARTS_MAX 12
 
 enum job_kind { JOB_DIRECTORY, JOB_FILES_OF };
 
@@ -322,34 +321,17 @@ static void cut(struct mfs__importer *importer, struct mfs__file *file, uint64_t
 	mfs__gate_leave(gate);
 }
 
-/* Where `size` bytes at `offset` go: chunk by chunk. Returns the number of parts. */
-static int list_parts(struct mfs__chunk_list *chunks, uint64_t offset, size_t size,
-					  struct iovec *parts)
-{
-	int count = 0;
-
-	for (uint32_t i = mfs__chunk_index(offset); size && count < PARTS_MAX; i++, count++) {
-		struct mfs__chunk *chunk = mfs__chunk_at(chunks, i);
-		size_t skip = (size_t)(offset - mfs__chunk_start(i));
-		size_t part = chunk->capacity - skip < size ? chunk->capacity - skip : size;
-		parts[count] = (struct iovec){chunk->bytes + skip, part};
-		offset += part;
-		size -= part;
-	}
-	return count;
-}
-
 /* Read a file of the host into a staged one. Returns false if that failed, or to stop. */
 static bool read_data(struct mfs__importer *importer, struct mfs__import_worker *worker, int fd,
 					  struct mfs__file *file, uint64_t size)
 {
-	struct iovec parts[PARTS_MAX];
+	struct iovec parts[MFS__CHUNK_PARTS_MAX];
 	uint64_t offset = 0;
 
 	while (offset < size) {
 		uint64_t left = size - offset;
 		size_t piece = left < MFS__TRANSFER_PIECE ? (size_t)left : MFS__TRANSFER_PIECE;
-		ssize_t got = readv(fd, parts, list_parts(&file->chunks, offset, piece, parts));
+		ssize_t got = readv(fd, parts, mfs__chunk_parts(&file->chunks, offset, piece, parts));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

@@ -57,7 +57,7 @@ static const struct stage stages[] = {
 	{"map", map_prepare, map_work, NULL, false},
 	{"shuffle", shuffle_prepare, shuffle_work, NULL, false},
 	{"reduce", reduce_prepare, reduce_work, NULL, false},
-	{"export", export_prepare, export_work, export_finish, false},
+	{"export", export_prepare, export_work, export_finish, true},
 };
 
 #define STAGE_COUNT (sizeof stages / sizeof stages[0])

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Stage 5: copy the index to the host. */
+/* Stage 5: copy the index to the host. One worker, which brings a team of the library's along. */
 #include "stages.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#define BUFFER_SIZE ((size_t)256 << 10)
+/* The library's threads, at most. */
+#define MOST_THREADS 64
 
 void export_prepare(struct run *run, uint64_t *bytes)
 {
@@ -16,78 +12,27 @@ void export_prepare(struct run *run, uint64_t *bytes)
 		(void)run_fail_host(run, run->output.parent);
 }
 
-static bool write_all(int file, const unsigned char *bytes, size_t size)
+static bool on_progress(void *user, const mfs_progress *progress)
 {
-	while (size) {
-		ssize_t written = write(file, bytes, size);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return false;
-		bytes += written;
-		size -= (size_t)written;
-	}
-	return true;
-}
+	struct run *run = user;
 
-static bool copy_out(struct run *run, mfs_file *from, int to, const char *name,
-					 struct bytes *buffer)
-{
-	while (!run_is_stopping(run)) {
-		int64_t size = mfs_read(from, buffer->data, buffer->room);
-		if (size < 0)
-			return run_fail_workspace(run, size);
-		if (!size)
-			return true;
-		if (!write_all(to, buffer->data, (size_t)size))
-			return run_fail_host(run, name);
-		run_add(&run->done_bytes, (uint64_t)size);
-	}
-	return false;
-}
-
-static bool export_part(struct run *run, unsigned partition, struct bytes *buffer)
-{
-	char path[WORKSPACE_PATH_SIZE];
-	char name[WORKSPACE_PATH_SIZE];
-	mfs_file *from;
-
-	(void)snprintf(path, sizeof path, INDEX_PATH, partition);
-	(void)snprintf(name, sizeof name, INDEX_NAME, partition);
-	int to = output_create(&run->output, name);
-	if (to < 0)
-		return run_fail_host(run, name);
-	int code = mfs_open(run->fs, path, "rb", &from);
-	bool done = false;
-	if (code) {
-		(void)run_fail_workspace(run, code);
-	} else {
-		done = copy_out(run, from, to, name, buffer);
-		(void)mfs_close(from);
-	}
-	/* The directory must not come to its name before what is in it. */
-	if (done && fsync(to) < 0)
-		done = run_fail_host(run, name);
-	if (close(to) < 0 && done)
-		done = run_fail_host(run, name);
-	return done;
+	atomic_store_explicit(&run->done_bytes, progress->bytes_done, memory_order_relaxed);
+	return !run_is_stopping(run);
 }
 
 void export_work(struct run *run, unsigned worker)
 {
-	struct bytes buffer = {0};
-	uint64_t item;
+	const mfs_transfer_options options = {
+		.struct_size = sizeof options,
+		.threads = run->threads < MOST_THREADS ? run->threads : MOST_THREADS,
+		.on_progress = on_progress,
+		.user = run,
+	};
 
 	(void)worker;
-	while (run_next_item(run, PARTITION_COUNT, &item)) {
-		if (!bytes_reserve(&buffer, BUFFER_SIZE)) {
-			(void)run_fail_memory(run);
-			break;
-		}
-		if (!export_part(run, (unsigned)item, &buffer))
-			break;
-	}
-	bytes_free(&buffer);
+	int code = mfs_export_to_dir(run->fs, "/out", run->output.temporary, &options);
+	if (code && code != MFS_ECANCELED)
+		(void)run_fail_workspace(run, code);
 }
 
 void export_finish(struct run *run)

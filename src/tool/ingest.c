@@ -2,7 +2,8 @@
 /*
  * Stage 1: bring the host's files to /in, many at a time. A file that does not fit into a worker's
  * buffer is cut into parts, each behind a byte that belongs to no word, so that the parts can be
- * read by themselves.
+ * read by themselves. That, and names that the workspace does not take, is why this is not
+ * mfs_import_from_dir().
  *
  * All of the input has to fit. A worker holds nothing in the workspace but finished files when it
  * waits for room: what the others give back when they close theirs. Once all of them wait, the

@@ -160,13 +160,47 @@ bool output_begin(struct output *output)
 	return output->directory >= 0;
 }
 
-int output_create(struct output *output, const char *name)
+/* Bring a file of the directory to the disk. Returns false with errno. */
+static bool sync_file(int directory, const char *name)
 {
-	return openat(output->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (file < 0)
+		return false;
+	bool done = fsync(file) == 0;
+	int saved = errno;
+	(void)close(file);
+	errno = saved;
+	return done;
+}
+
+static bool sync_files(const char *path)
+{
+	DIR *stream = opendir(path);
+	bool done = true;
+
+	if (!stream)
+		return false;
+	while (done) {
+		errno = 0;
+		const struct dirent *entry = readdir(stream);
+		if (!entry) {
+			done = errno == 0;
+			break;
+		}
+		done = is_dot(entry->d_name) || sync_file(dirfd(stream), entry->d_name);
+	}
+	int saved = errno;
+	(void)closedir(stream);
+	errno = saved;
+	return done;
 }
 
 bool output_publish(struct output *output)
 {
+	/* The directory must not come to its name before what is in it. */
+	if (!sync_files(output->temporary))
+		return false;
 	/* It was made for its owner alone. */
 	if (fchmod(output->directory, output->mode) < 0 || fsync(output->directory) < 0 ||
 		rename(output->temporary, output->target) < 0)

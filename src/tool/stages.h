@@ -30,7 +30,7 @@ void shuffle_work(struct run *run, unsigned worker);
 void reduce_prepare(struct run *run, uint64_t *bytes);
 void reduce_work(struct run *run, unsigned worker);
 
-/* export.c: copy /out to the host. */
+/* export.c: copy /out to the host. One worker, and threads of the library. */
 void export_prepare(struct run *run, uint64_t *bytes);
 void export_work(struct run *run, unsigned worker);
 void export_finish(struct run *run);
