@@ -664,8 +664,12 @@ static void compare_walk(const struct paths *tree)
 		size_t directories = 0;
 		size_t files = 0;
 
-		if (want == NULL || !same_path(level.path, want))
-			mismatch("the walk is at %s, should be at %s", level.path, want ? want : "its end");
+		if (want == NULL) {
+			mismatch("the walk is at %s, should be at its end", level.path);
+			break;
+		}
+		if (!same_path(level.path, want))
+			mismatch("the walk is at %s, should be at %s", level.path, want);
 		(void)host_list(want, &names);
 		for (size_t i = 0; i < names.count; i++) {
 			char *child = joined(is_root(want) ? "" : want, names.items[i]);

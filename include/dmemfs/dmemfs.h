@@ -690,8 +690,9 @@ typedef struct mfs_transfer_options {
 	/** 0, or for exports MFS_ONLY_DIRTY. */
 	unsigned flags;
 	/**
-	 * Called by the calling thread, with no lock held, about every 100 ms and once at the end of
-	 * the work. To return false cancels the transfer.
+	 * Called by the calling thread, with no lock held (but that of a large file that is being
+	 * exported), about every 100 ms and once when all work has succeeded: for an import before it
+	 * becomes visible. To return false cancels the transfer.
 	 */
 	bool (*on_progress)(void *user, const mfs_progress *progress);
 	/** Passed to on_progress. */
@@ -703,9 +704,9 @@ typedef struct mfs_transfer_options {
  * mfs_import_tree() would: all or nothing, and all at one instant. `path` and its parents are made
  * if missing.
  *
- * Only directories and regular files are read. Links are not followed (`host_path` itself may be
- * one), they and all else are skipped and counted. A name with a '\' is MFS_EINVAL. Nobody is held
- * up while the host is read.
+ * Only directories and regular files are read, each file as long as it was when it was opened.
+ * Links are not followed (`host_path` itself may be one), they and all else are skipped and
+ * counted. A name with a '\' is MFS_EINVAL. Nobody is held up while the host is read.
  *
  * Errors: MFS_EHOST (the host refuses something; mfs_last_error() says what and which), and those
  * of mfs_import_tree(), MFS_ECANCELED. Then the workspace is as before. Returns 0.
@@ -718,15 +719,20 @@ MFS_API int mfs_import_from_dir(mfs *fs, const char *host_path, const char *path
  * made if missing (its parent must exist).
  *
  * Each file is written under a temporary name and then renamed, so that a file of the host is
- * either the old one or whole. Files of the host are replaced, others left alone. Nothing is ever
- * written outside of `host_path`, whatever links lie below it: a link where a directory should be
- * is MFS_EHOST, a link where a file should be is replaced. Each file is as of one instant; the
- * directories are read as mfs_walk_next() reads them. New host files get mode 0666 and directories
- * 0777, less the umask.
+ * either the old one or whole. But where `host_path` was missing, files are written in place, and
+ * nobody should look at them before the call returns. Files of the host whose names the workspace
+ * has are replaced, others left alone. Nothing is ever written outside of `host_path`, whatever
+ * links lie below it: a link where a directory should be is MFS_EHOST, a link where a file should
+ * be is replaced.
  *
- * Errors: MFS_EHOST and MFS_ETIMEDOUT (mfs_last_error() names the file), MFS_ECANCELED, MFS_ENOENT,
- * MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. What was written before a failure stays on
- * the host; no temporary name does. Returns 0.
+ * Each file is as of one instant; the directories are read as mfs_walk_next() reads them, and with
+ * MFS_ONLY_DIRTY made only where a file needs them. New host files get mode 0666 and directories
+ * 0777, less the umask, and files the workspace's modified_at. A file of more than 256 KiB is held
+ * open for reading while the host takes it.
+ *
+ * Errors: MFS_EHOST, MFS_ETIMEDOUT and MFS_EBUSY (mfs_last_error() names the file), MFS_ECANCELED,
+ * MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. What was written before a
+ * failure stays on the host; no temporary name and no part of a file does. Returns 0.
  */
 MFS_API int mfs_export_to_dir(mfs *fs, const char *path, const char *host_path,
 							  const mfs_transfer_options *options);

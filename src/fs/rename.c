@@ -28,8 +28,8 @@ struct place {
 
 struct renaming {
 	mfs *fs;
-	struct mfs__path *from_path;
-	struct mfs__path *to_path;
+	struct mfs__path from_path;
+	struct mfs__path to_path;
 	unsigned flags;
 	bool makes_parents;
 	bool to_is_at_fault; /* for the message */
@@ -88,7 +88,7 @@ static void unpin_place(struct place *place)
 
 static int find_from(struct renaming *r)
 {
-	int code = mfs__lookup(&r->fs->tree, r->from_path, &r->from.found, mfs__tries_mode(&r->tries));
+	int code = mfs__lookup(&r->fs->tree, &r->from_path, &r->from.found, mfs__tries_mode(&r->tries));
 
 	if (code)
 		return code;
@@ -104,8 +104,8 @@ static int find_to(struct renaming *r)
 
 	r->to_is_at_fault = true;
 	int code = r->makes_parents
-				   ? mfs__lookup_missing(&r->fs->tree, r->to_path, found, &r->rest, mode)
-				   : mfs__lookup(&r->fs->tree, r->to_path, found, mode);
+				   ? mfs__lookup_missing(&r->fs->tree, &r->to_path, found, &r->rest, mode)
+				   : mfs__lookup(&r->fs->tree, &r->to_path, found, mode);
 	if (code)
 		return code;
 	if (!found->parent)
@@ -119,6 +119,9 @@ static int check_ancestors(struct renaming *r)
 	if (r->from.directory && mfs__tree_is_below(r->to.found.parent, r->from.directory))
 		return MFS_EINVAL;
 	r->to_is_at_fault = false;
+	/* It was found in a section that may have ended since. If it is alive, so are those above. */
+	if (mfs__directory_is_dead(r->from.found.parent))
+		return MFS__AGAIN;
 	if (r->to.directory && mfs__tree_is_below(r->from.found.parent, r->to.directory))
 		return exchanges(r) ? MFS_EINVAL : replaces(r) ? MFS_ENOTEMPTY : MFS_EEXIST;
 	return 0;
@@ -432,25 +435,20 @@ unpin:
 
 static int rename_paths(struct renaming *r, const char *call, const char *from, const char *to)
 {
-	struct mfs__path walked_from;
-	struct mfs__path walked_to;
-
-	int code = mfs__path_begin(&walked_from, from);
+	int code = mfs__path_begin(&r->from_path, from);
 	if (code)
 		return mfs__fail_path(code, call, from);
-	code = mfs__path_begin(&walked_to, to);
+	code = mfs__path_begin(&r->to_path, to);
 	if (code)
 		return mfs__fail_path(code, call, to);
-	r->from_path = &walked_from;
-	r->to_path = &walked_to;
 	r->tries.tree = &r->fs->tree;
 	unsigned gate = mfs__gate_enter();
 	while ((code = try_rename(r)) == MFS__AGAIN)
 		mfs__tries_again(&r->tries); /* another call is at work there, or the claims are wanted */
 	mfs__tries_end(&r->tries);
 	mfs__gate_leave(gate);
-	mfs__path_end(&walked_from);
-	mfs__path_end(&walked_to);
+	mfs__path_end(&r->from_path);
+	mfs__path_end(&r->to_path);
 	mfs__reclaim_throttle();
 	if (code && !mfs_is_quota_error(code))
 		(void)mfs__fail_path(code, call, r->to_is_at_fault ? to : from);

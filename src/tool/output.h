@@ -33,8 +33,10 @@ enum output_result output_check(struct output *output, const char *path);
 /** Make the directory to be filled. Returns false, with errno. */
 bool output_begin(struct output *output);
 
-/** Bring the filled directory to the disk, and put it in its place. Returns false, with errno; it
- * is still to be freed. */
+/**
+ * Bring the filled directory to the disk, and put it in its place. Returns false, with errno; it is
+ * still to be freed.
+ */
 bool output_publish(struct output *output);
 
 /** Remove what was filled and not published. */
