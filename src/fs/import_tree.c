@@ -62,7 +62,11 @@ static int stage_item(struct mfs__staging *staging, const mfs_import_item *item,
 	if (is_dir)
 		return mfs__staging_mkdir(staging, parent, &leaf, &parent);
 	code = mfs__staging_file(staging, parent, &leaf, &file);
-	return code ? code : mfs__staging_fill(staging, file, item->data, item->size);
+	if (!code)
+		code = mfs__staging_make_room(staging, file, item->size);
+	if (!code && item->size)
+		mfs__chunks_write(&file->chunks, 0, item->data, item->size);
+	return code;
 }
 
 static bool is_valid(const mfs_import_item *item)

@@ -243,7 +243,7 @@ static int build_parents(struct renaming *r, struct mfs__name *leaf)
 
 	*leaf = r->to.found.leaf;
 	r->chain = (struct mfs__chain){0};
-	if (mfs__path_next(&cursor, &name) != MFS__PATH_NAME)
+	if (cursor.next == cursor.end || mfs__path_next(&cursor, &name) != MFS__PATH_NAME)
 		return 0;
 	do {
 		*leaf = name;

@@ -4,7 +4,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "fs/file_data.h"
+
+#include <inttypes.h>
 
 /* All stagings of the process: what a forked child has to abandon. The mutex is taken inside the
  * gate only, so the child finds it free. */
@@ -79,20 +80,34 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 	return 0;
 }
 
-int mfs__staging_fill(struct mfs__staging *staging, struct mfs__file *file, const void *data,
-					  size_t size)
+/*
+ * A list that grows takes memory ahead as long as the quota has room, and others might be refused
+ * because of that. So it is shown a quota that has room for what it needs and no more, and which
+ * was reserved before.
+ */
+int mfs__staging_make_room(struct mfs__staging *staging, struct mfs__file *file, uint64_t size)
 {
-	struct mfs__chunk_account account = mfs__account(staging->fs);
+	mfs *fs = staging->fs;
+	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__quota exact;
 
 	if (size == 0)
 		return 0;
+	if (size > MFS__FILE_SIZE_MAX)
+		return MFS_EFBIG;
+	uint64_t charge = size + account.overhead * (mfs__chunk_index(size - 1) + 1);
+	if (!mfs__quota_reserve(&fs->quota, charge))
+		return mfs__fail_numbers(
+			MFS_EQUOTA, "%" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free", charge,
+			fs->quota.limit - mfs__quota_used(&fs->quota), fs->quota.limit);
+	mfs__quota_init(&exact, charge);
+	account.quota = &exact;
 	int code = mfs__chunks_grow(&file->chunks, &account, 0, size);
 	if (code)
-		return code;
-	mfs__chunks_write(&file->chunks, 0, data, size);
-	mfs__chunks_trim(&file->chunks, &account, size);
-	mfs__node_modify(&file->node, size, 0);
-	return 0;
+		mfs__quota_release(&fs->quota, charge);
+	else
+		mfs__node_modify(&file->node, size, 0);
+	return code;
 }
 
 void mfs__staging_abandon(struct mfs__staging *staging)

@@ -40,8 +40,8 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
 					   const struct mfs__name *name, struct mfs__directory **out);
 
 /**
- * Make an empty file in a staged directory, to be filled through fs/file_data.h with no lock held.
- * Its generation is 0 and stays so: mfs__node_modify(..., 0).
+ * Make an empty file in a staged directory, to be filled with no lock held. Its generation is 0
+ * and stays so.
  *
  * Errors: MFS_EEXIST (a file is there), MFS_EISDIR, MFS_ENOMEM. Returns 0.
  */
@@ -49,12 +49,12 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 					  const struct mfs__name *name, struct mfs__file **out);
 
 /**
- * Give a staged, empty file its bytes, all of them, charged as exactly as a closed file.
+ * Make a staged, empty file `size` bytes long, charged as exactly as a closed file. Its bytes are
+ * the caller's to fill.
  *
  * Errors: MFS_EQUOTA (noted), MFS_ENOMEM, MFS_EFBIG. Returns 0.
  */
-int mfs__staging_fill(struct mfs__staging *staging, struct mfs__file *file, const void *data,
-					  size_t size);
+int mfs__staging_make_room(struct mfs__staging *staging, struct mfs__file *file, uint64_t size);
 
 /**
  * Merge the tree into the workspace, at one instant. Locks, and reserves nodes.

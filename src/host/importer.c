@@ -5,14 +5,12 @@
 #include "base/fork.h"
 #include "base/reclaim.h"
 #include "base/test_hook.h"
-#include "fs/file_data.h"
 #include "host/chunk_parts.h"
 #include "host/host_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -265,32 +263,6 @@ static pthread_mutex_t *filling_of(struct mfs__importer *importer, struct mfs__d
 	return &importer->filling[(uintptr_t)directory / sizeof *directory % MFS__IMPORT_MUTEXES];
 }
 
-/*
- * Make room for exactly `size` bytes. A list that grows takes memory ahead as long as the quota has
- * room, and others might be refused because of that. So it is shown a quota that has room for what
- * it needs and no more, and which was reserved before.
- */
-static int make_room(mfs *fs, struct mfs__file *file, uint64_t size)
-{
-	if (size == 0)
-		return 0;
-	if (size > MFS__FILE_SIZE_MAX)
-		return MFS_EFBIG;
-	struct mfs__chunk_account account = mfs__account(fs);
-	uint64_t charge = size + account.overhead * (mfs__chunk_index(size - 1) + 1);
-	if (!mfs__quota_reserve(&fs->quota, charge))
-		return mfs__fail_numbers(
-			MFS_EQUOTA, "%" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free", charge,
-			fs->quota.limit - mfs__quota_used(&fs->quota), fs->quota.limit);
-	struct mfs__quota exact;
-	mfs__quota_init(&exact, charge);
-	account.quota = &exact;
-	int code = mfs__chunks_grow(&file->chunks, &account, 0, size);
-	if (code)
-		mfs__quota_release(&fs->quota, charge);
-	return code;
-}
-
 /* Make a staged file that has room for `size` bytes, and that size. */
 static int stage_file(struct mfs__importer *importer, struct mfs__directory *parent,
 					  const struct mfs__name *name, uint64_t size, struct mfs__file **file)
@@ -302,9 +274,7 @@ static int stage_file(struct mfs__importer *importer, struct mfs__directory *par
 	int code = mfs__staging_file(&importer->staging, parent, name, file);
 	pthread_mutex_unlock(filling);
 	if (!code)
-		code = make_room(importer->fs, *file, size);
-	if (!code)
-		mfs__node_modify(&(*file)->node, size, 0);
+		code = mfs__staging_make_room(&importer->staging, *file, size);
 	mfs__gate_leave(gate);
 	mfs__reclaim_throttle();
 	return code;

@@ -501,8 +501,10 @@ static inline void fetch_bucket(struct mfs__table *table, uint32_t slot)
 {
 	const char *bucket = (const char *)mfs__rcu_read_locked(&table->slots[slot]);
 
-	__builtin_prefetch(bucket);
-	__builtin_prefetch(bucket + MFS__CACHE_LINE);
+	if (bucket) {
+		__builtin_prefetch(bucket);
+		__builtin_prefetch(bucket + MFS__CACHE_LINE);
+	}
 }
 
 void mfs__directory_each(struct mfs__directory *directory,
