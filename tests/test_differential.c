@@ -591,7 +591,7 @@ static void compare_bytes(const char *canonical)
 	} else {
 		int64_t count = mfs_pread(file, got, (size_t)size + 1, 0);
 
-		if (count != size || memcmp(got, bytes, (size_t)size) != 0)
+		if (count != size || (bytes && memcmp(got, bytes, (size_t)size) != 0))
 			mismatch("%s does not hold what it should: %" PRId64 " bytes, should be %" PRId64,
 					 canonical, count, size);
 		close_file(file);
@@ -1414,6 +1414,21 @@ static void host_import(const struct import_item *item)
 	assert_int_equal(host_write(path, item->bytes, item->size), 0);
 }
 
+/* An item, often in or below the one that came before. */
+static void draw_item(struct import_item *item, const struct import_item *before)
+{
+	any_path(&item->path, chance(3) == 0 ? EXISTING : NEW);
+	if (before != NULL && chance(3) == 0) {
+		memcpy(item->path.canonical, before->path.canonical, PATH_ROOM);
+		if (chance(4) != 0 && strlen(item->path.canonical) < PATH_ROOM / 2)
+			append_name(item->path.canonical);
+		spell(&item->path);
+	}
+	item->is_dir = chance(3) == 0;
+	item->size = item->is_dir ? 0 : chance(sizeof(item->bytes) + 1);
+	rng_fill(&world.rng, item->bytes, item->size);
+}
+
 static int64_t play_import(void)
 {
 	static struct import_item items[MOST_ITEMS];
@@ -1431,17 +1446,7 @@ static int64_t play_import(void)
 	for (size_t i = 0; i < count; i++) {
 		struct import_item *item = &items[i];
 
-		any_path(&item->path, chance(3) == 0 ? EXISTING : NEW);
-		/* Often in or below what came before. */
-		if (i > 0 && chance(3) == 0) {
-			memcpy(item->path.canonical, items[i - 1].path.canonical, PATH_ROOM);
-			if (chance(4) != 0 && strlen(item->path.canonical) < PATH_ROOM / 2)
-				append_name(item->path.canonical);
-			spell(&item->path);
-		}
-		item->is_dir = chance(3) == 0;
-		item->size = item->is_dir ? 0 : chance(sizeof(item->bytes) + 1);
-		rng_fill(&world.rng, item->bytes, item->size);
+		draw_item(item, i > 0 ? &items[i - 1] : NULL);
 		wanted[i].path = item->path.spelled;
 		wanted[i].data = item->size > 0 ? item->bytes : NULL;
 		wanted[i].size = item->size;
@@ -1647,7 +1652,7 @@ static int64_t play_glob(void)
 		host_glob(pattern, &found);
 	if (code != (int64_t)found.count)
 		mismatch("%" PRId64 " paths match, should be %zu", code, found.count);
-	for (int64_t i = 0; i < code; i++)
+	for (size_t i = 0; i < found.count && (int64_t)i < code; i++)
 		if (!same_path(got[i], found.items[i]))
 			mismatch("%s matches, should be %s", got[i], found.items[i]);
 	if (got[code] != NULL)

@@ -888,11 +888,16 @@ static int check_one(const char *path, const struct stat *info, int type, struct
 	(void)snprintf(inside, sizeof(inside), "/t%s", path + strlen(host_target));
 	if (type == FTW_D)
 		return !mfs_is_dir(exported_from, inside);
-	unsigned char *bytes = allocate((size_t)info->st_size);
 	FILE *file = fopen(path, "re");
-	if (!file || fread(bytes, 1, (size_t)info->st_size, file) != (size_t)info->st_size)
+	if (!file)
 		return 1;
+	unsigned char *bytes = allocate((size_t)info->st_size);
+	size_t got = fread(bytes, 1, (size_t)info->st_size, file);
 	(void)fclose(file);
+	if (got != (size_t)info->st_size) {
+		free(bytes);
+		return 1;
+	}
 	assert_file_holds(exported_from, inside, bytes, (size_t)info->st_size);
 	free(bytes);
 	exported_files++;

@@ -359,8 +359,7 @@ static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, si
 		if (edits[i].out) {
 			change->count--;
 			change->name_bytes -= edits[i].out->length + 1;
-		}
-		if (edits[i].in) {
+		} else {
 			change->count++;
 			change->name_bytes += edits[i].in->length + 1;
 			comes = true;
@@ -369,8 +368,10 @@ static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, si
 	if (comes)
 		make_room(directory, change->count > 0 ? (uint64_t)change->count : 0, private);
 	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
-	for (size_t i = 0; i < count; i++)
-		edits[i].slot = (edits[i].in ? edits[i].in : edits[i].out)->hash & table->mask;
+	for (size_t i = 0; i < count; i++) {
+		const struct mfs__dentry *dentry = edits[i].out ? edits[i].out : edits[i].in;
+		edits[i].slot = dentry->hash & table->mask;
+	}
 	if (count > 1)
 		qsort(edits, count, sizeof *edits, compare_slots);
 	if (count > MFS__FEW_SLOTS) {
