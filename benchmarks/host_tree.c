@@ -509,7 +509,7 @@ void bench_host_copy(const char *from, const char *to, unsigned threads, bool wh
 	};
 	pthread_t helpers[BENCH_MAX_THREADS];
 
-	if (mkdir(to, 0777) < 0)
+	if (mkdir(to, 0777) < 0 && !(whole && errno == EEXIST))
 		failed("mkdir", to);
 	copier.from = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (copier.from < 0)

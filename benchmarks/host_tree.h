@@ -23,8 +23,8 @@ void bench_host_remove(const char *path);
 /**
  * Copy a tree to a name that does not exist yet, by so many threads, the caller's one of them.
  *
- * `whole`: nobody ever finds a part of a file under its name. Each one is written under another
- * name first and then renamed.
+ * `whole`: to an empty directory in which nobody ever finds a part of a file under its name. Each
+ * one is written under another name first and then renamed.
  */
 void bench_host_copy(const char *from, const char *to, unsigned threads, bool whole);
 

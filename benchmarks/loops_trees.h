@@ -192,7 +192,7 @@ static void finish_rmtree_100k(struct bench_worker *w)
 /*
  * import_dir: a tree of the host to root/tree, which has been removed outside the clock.
  * export_dir: root/tree, a copy of the same tree, to a directory of tmpfs that does not exist yet.
- * export_dir_whole: the same, but nobody may ever find a part of a file.
+ * export_dir_whole: the same to one that exists, in which nobody may ever find a part of a file.
  * One worker makes one call, which has as many threads as the run.
  */
 
@@ -253,6 +253,8 @@ static void measure_export_dir(struct bench_worker *w)
 /* Measured. A round is one export. */
 static void measure_export_dir_whole(struct bench_worker *w)
 {
+	if (mkdir(w->to, 0777) < 0)
+		bench_die("mkdir of %s: %s", w->to, strerror(errno));
 	op_export(w, w->path, w->to, team(w), true);
 }
 

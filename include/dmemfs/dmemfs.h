@@ -727,8 +727,8 @@ MFS_API int mfs_import_from_dir(mfs *fs, const char *host_path, const char *path
  *
  * Each file is as of one instant; the directories are read as mfs_walk_next() reads them, and with
  * MFS_ONLY_DIRTY made only where a file needs them. New host files get mode 0666 and directories
- * 0777, less the umask, and files the workspace's modified_at. A file of more than 256 KiB is held
- * open for reading while the host takes it.
+ * 0777, less the umask, and the time of the export. A file of more than 256 KiB is held open for
+ * reading while the host takes it.
  *
  * Errors: MFS_EHOST, MFS_ETIMEDOUT and MFS_EBUSY (mfs_last_error() names the file), MFS_ECANCELED,
  * MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. What was written before a

@@ -320,11 +320,6 @@ static bool write_file(struct exporter *exporter, struct worker *worker, int dir
 {
 	char temporary[TEMPORARY_SIZE];
 	const char *first_name = name;
-	int64_t modified = worker->held.info.modified_at;
-	const struct timespec times[2] = {
-		{.tv_nsec = UTIME_OMIT},
-		{.tv_sec = (time_t)(modified / MFS__NS_PER_S), .tv_nsec = (long)(modified % MFS__NS_PER_S)},
-	};
 
 	int fd = exporter->is_fresh ? create_new(worker, directory, name) : -1;
 	if (fd < 0 && (!exporter->is_fresh || errno == EEXIST)) {
@@ -337,9 +332,6 @@ static bool write_file(struct exporter *exporter, struct worker *worker, int dir
 		return fail_host(exporter, worker, error);
 	}
 	bool done = copy_data(exporter, worker, fd);
-	/* Where the host keeps no such times, the file is none the worse. */
-	if (done)
-		(void)futimens(fd, times);
 	if (close(fd) && errno != EINTR && done)
 		done = fail_host(exporter, worker, errno);
 	if (done && first_name != name && renameat(directory, first_name, directory, name))
