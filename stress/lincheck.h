@@ -32,8 +32,8 @@
 #define LINCHECK_STATE_MAX 2048 /* elements */
 
 /*
- * An element. A file has a number, its size, by which it is told from all others, and the handles
- * that hold it: the thread of the one that may write, the count of those that read.
+ * An element. A file has a number, its size, by which it is told from all others but its copies,
+ * and the handles that hold it: the thread of the one that may write, the count of those that read.
  */
 typedef uint16_t lincheck_element;
 
@@ -80,6 +80,8 @@ struct lincheck_path {
 	X(MKDIR, "mkdir")                                                                              \
 	X(RMTREE, "rmtree")                                                                            \
 	X(IMPORT, "import")                                                                            \
+	X(COPY, "copy")                                                                                \
+	X(COPY_TREE, "copy_tree")                                                                      \
 	X(EXISTS, "exists")                                                                            \
 	X(STAT, "stat")                                                                                \
 	X(LISTDIR, "listdir")                                                                          \

@@ -174,6 +174,24 @@ static void call_rename(struct lincheck_worker *w, enum lincheck_kind kind)
 	end_call(w, call, code);
 }
 
+/* It may have to wait for who writes the file, who may not wait for this thread. */
+static void call_copy(struct lincheck_worker *w, enum lincheck_kind kind)
+{
+	char from[LINCHECK_PATH_SIZE];
+	char to[LINCHECK_PATH_SIZE];
+
+	lincheck_close(w);
+	struct lincheck_call *call = invoke(w, kind);
+	call->path = draw_path(w);
+	call->to = draw_path(w);
+	lincheck_path_text(&call->path, from);
+	lincheck_path_text(&call->to, to);
+	begin_call(w, call);
+	int code = kind == LINCHECK_COPY ? mfs_copy(w->burst->fs, from, to)
+									 : mfs_copy_tree(w->burst->fs, from, to);
+	end_call(w, call, code);
+}
+
 /* Is one of the two paths the other one's beginning, or the same? */
 static bool paths_conflict(const struct lincheck_path *a, const struct lincheck_path *b)
 {
@@ -327,6 +345,10 @@ void lincheck_make_call(struct lincheck_worker *w)
 		break;
 	case LINCHECK_IMPORT:
 		call_import(w);
+		break;
+	case LINCHECK_COPY:
+	case LINCHECK_COPY_TREE:
+		call_copy(w, kind);
 		break;
 	case LINCHECK_STAT:
 		call_stat(w);

@@ -414,6 +414,45 @@ static bool step_rename(struct lincheck_state *state, const struct lincheck_call
 	return true;
 }
 
+static unsigned copy_errors(const struct lincheck_state *state, const struct lincheck_call *call,
+							struct place from, struct place to)
+{
+	bool whole_tree = call->kind == LINCHECK_COPY_TREE;
+	unsigned errors = missing(state, from) | to.error;
+
+	if (is_there(state, to))
+		errors |= EEXIST_APPLIES;
+	if (!is_there(state, from))
+		return errors;
+	if (is_file(state->elements[from.at]) == whole_tree)
+		errors |= whole_tree ? ENOTDIR_APPLIES : EISDIR_APPLIES;
+	if (whole_tree && leads_below(&call->to, &call->path))
+		errors |= EINVAL_APPLIES;
+	return errors;
+}
+
+/* The copy is of one instant, and nobody holds it. */
+static bool step_copy(struct lincheck_state *state, const struct lincheck_call *call)
+{
+	lincheck_element copied[LINCHECK_STATE_MAX];
+	struct place from = find(state, &call->path);
+	struct place to = find(state, &call->to);
+
+	if (!answers(call, copy_errors(state, call, from, to)))
+		return false;
+	if (call->code)
+		return true;
+	uint32_t count = tree_end(state, from.at) - from.at;
+	for (uint32_t i = 0; i < count; i++) {
+		lincheck_element element = state->elements[from.at + i];
+		if (is_file(element) && writer_of(element))
+			return false; /* it waits */
+		copied[i] = is_file(element) ? element & LINCHECK_FILE_MAX : element;
+	}
+	replace_tree(state, to.at, copied, count);
+	return true;
+}
+
 static bool step_import(struct lincheck_state *state, const struct lincheck_call *call)
 {
 	unsigned errors = 0;
@@ -530,6 +569,9 @@ bool lincheck_step(const struct lincheck_state *before, const struct lincheck_ca
 		return step_rename(after, call);
 	case LINCHECK_IMPORT:
 		return step_import(after, call);
+	case LINCHECK_COPY:
+	case LINCHECK_COPY_TREE:
+		return step_copy(after, call);
 	case LINCHECK_EXISTS:
 		return answer_exists(before, call, place);
 	case LINCHECK_STAT:

@@ -59,6 +59,8 @@ static void add_arguments(const struct lincheck_call *call, char *text)
 	case LINCHECK_REPLACE:
 	case LINCHECK_EXCHANGE:
 	case LINCHECK_MOVE:
+	case LINCHECK_COPY:
+	case LINCHECK_COPY_TREE:
 		add(text, LINCHECK_CALL_SIZE, "%s", lincheck_path_text(&call->path, path));
 		add(text, LINCHECK_CALL_SIZE, ", %s", lincheck_path_text(&call->to, path));
 		if (call->kind == LINCHECK_MOVE && call->flags)

@@ -117,7 +117,7 @@ static void draw_plan(struct stress *stress)
 		[LINCHECK_RENAME] = 6,    [LINCHECK_REPLACE] = 4,   [LINCHECK_EXCHANGE] = 4,
 		[LINCHECK_MOVE] = 2,      [LINCHECK_MKDIR] = 4,     [LINCHECK_RMTREE] = 2,
 		[LINCHECK_IMPORT] = 3,    [LINCHECK_EXISTS] = 2,    [LINCHECK_STAT] = 8,
-		[LINCHECK_LISTDIR] = 4,
+		[LINCHECK_LISTDIR] = 4,   [LINCHECK_COPY] = 2,      [LINCHECK_COPY_TREE] = 2,
 	};
 	struct lincheck_plan *plan = &stress->burst.plan;
 
@@ -419,6 +419,8 @@ static void check_coverage(const struct stress *stress)
 		{LINCHECK_MKDIR, MFS_ENOTDIR},     {LINCHECK_RMTREE, MFS_EBUSY},
 		{LINCHECK_IMPORT, MFS_EBUSY},      {LINCHECK_IMPORT, MFS_EISDIR},
 		{LINCHECK_IMPORT, MFS_ENOTDIR},    {LINCHECK_LISTDIR, MFS_ENOTDIR},
+		{LINCHECK_COPY, MFS_EEXIST},       {LINCHECK_COPY, MFS_EISDIR},
+		{LINCHECK_COPY_TREE, MFS_EINVAL},  {LINCHECK_COPY_TREE, MFS_ENOTDIR},
 	};
 	const uint32_t all = (UINT32_C(1) << LINCHECK_CHOSEN_COUNT) - 1;
 
