@@ -6,6 +6,9 @@
  *   mixed_calls.c     the library's calls, each with its clock and its list of expected errors
  *   mixed_private.c   a directory of a thread's own, against an exact model
  *   mixed_shared.c    directories that all threads use, whose data tells on its own
+ *   mixed_trees.c     calls on whole trees: trees of a thread's own, against an exact model
+ *   mixed_forest.c    trees that all threads use, and what every look at them must find
+ *   mixed_watched.c   changes that others watch while they happen
  *
  *   /p<thread>/       a thread's own: files f0 to f3; directories d0 to d2, each with files
  *                     f0 to f3 and a directory e
@@ -14,6 +17,13 @@
  *   /r/               renames: "t", which always exists; x<n> or y<n>, one of which always exists;
  *                     t<thread>, what a thread is about to put in the place of t; k<n>, which
  *                     always exist and make the directory large
+ *   /trees/<0 or 1>/  t<thread>_<n>, a thread's own trees; m<thread>, where they rest on the way;
+ *                     w, exchanged with the other one; q<n>, which is either here or there
+ *   /trees/s/         shared trees i<n> and m<n>/i, imported, copied, moved and removed whole;
+ *                     u and v, which are exchanged; x<n> or y<n>, one of which always exists; a
+ *                     and b, which are moved into each other; z/k<n>, imported all at once
+ *
+ * A tree, a thread's own or a shared one, has files f0 and f1 and a directory d with f2 and f3.
  */
 #ifndef DMEMFS_STRESS_MIXED_H
 #define DMEMFS_STRESS_MIXED_H
@@ -46,6 +56,14 @@
 #define PRIVATE_SLOTS ((PRIVATE_DIRS + 1) * PRIVATE_FILES)
 #define PRIVATE_MAX   (24 * KIB)
 
+#define OWN_PARENTS  2
+#define OWN_NAMES    2
+#define OWN_TREES    (OWN_PARENTS * OWN_NAMES)
+#define TREE_FILES   4
+#define TREE_RECORDS 3
+#define SHUTTLES     2
+#define BUNDLE_FILES 40
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The kinds of calls, as the table names them. */
@@ -66,7 +84,18 @@
 	X(listdir)                                                                                     \
 	X(stat)                                                                                        \
 	X(exists)                                                                                      \
-	X(stats)
+	X(stats)                                                                                       \
+	X(exchange)                                                                                    \
+	X(move)                                                                                        \
+	X(rmtree)                                                                                      \
+	X(copy)                                                                                        \
+	X(copy_tree)                                                                                   \
+	X(import)                                                                                      \
+	X(buffer)                                                                                      \
+	X(export)                                                                                      \
+	X(walk)                                                                                        \
+	X(glob)                                                                                        \
+	X(opendir)
 
 enum call_kind {
 #define CALL_KIND_ID(name) CALL_##name,
@@ -109,6 +138,43 @@ struct slot {
 	unsigned char *data; /* PRIVATE_MAX bytes; zeros behind `size` */
 };
 
+/** A record in a file of a tree. */
+struct piece {
+	uint64_t stamp;
+	uint64_t length;
+	uint64_t place; /* the number of the file that an import wrote it to */
+};
+
+/** A file in a tree of a thread's own, as it must be. */
+struct tree_file {
+	bool exists;
+	unsigned records;
+	uint64_t generation;
+	struct piece pieces[TREE_RECORDS];
+};
+
+/** A tree of a thread's own, as it must be. */
+struct own_tree {
+	bool exists;
+	bool sub; /* the directory d, which has the upper half of the files */
+	struct tree_file files[TREE_FILES];
+};
+
+/** A directory that goes to and fro between /trees/0 and /trees/1. */
+struct shuttle {
+	pthread_mutex_t lock;
+	bool marked; /* under lock: it holds here0 in /trees/0, here1 in /trees/1 */
+	/* Atomic; written under lock, before each move. Even: it is or goes to /trees/0. */
+	_Atomic uint64_t moves;
+};
+
+/** Files in /trees/s/z that each import replaces all at once, by ones of another size. */
+struct bundle {
+	pthread_mutex_t lock;
+	/* Atomic; written under lock, before each import. Says the size; see bundle_size(). */
+	_Atomic uint64_t imports;
+};
+
 /** What a thread gives to another one to close. */
 struct gift {
 	mfs_file *file;
@@ -139,6 +205,9 @@ struct worker {
 	bool dirs[PRIVATE_DIRS];
 	bool subs[PRIVATE_DIRS];
 
+	/* The model of the thread's own trees. */
+	struct own_tree trees[OWN_TREES];
+
 	mfs_file *stale;       /* a handle that was closed */
 	unsigned char *buffer; /* stress->buffer_size bytes */
 	unsigned char *other;  /* stress->buffer_size bytes */
@@ -158,6 +227,10 @@ struct stress {
 	uint64_t nodes;
 	size_t buffer_size; /* more than any shared file has */
 	struct worker *workers;
+	struct shuttle shuttles[SHUTTLES];
+	struct bundle bundle;
+	/* Atomic, a hint: somebody is about to move a shuttle or to import the bundle many times. */
+	_Atomic(void *) moving;
 	/* Atomic: the round is over. */
 	_Atomic bool stop;
 };
@@ -215,6 +288,28 @@ bool call_exists(struct worker *w, const char *path);
 bool call_is_dir(struct worker *w, const char *path);
 bool call_is_file(struct worker *w, const char *path);
 void call_stats(struct worker *w);
+int call_move(struct worker *w, const char *from, const char *to, unsigned flags, unsigned allowed);
+int call_rmtree(struct worker *w, const char *path, unsigned allowed);
+int call_copy(struct worker *w, const char *from, const char *to, unsigned allowed);
+int call_copy_tree(struct worker *w, const char *from, const char *to, unsigned allowed);
+int call_import(struct worker *w, const mfs_import_item *items, size_t count, unsigned allowed);
+/** To be freed with mfs_buffer_free(). */
+int64_t call_buffer(struct worker *w, const char *path, uint64_t max_size, unsigned allowed,
+					void **buffer);
+int call_export_open(struct worker *w, const char *path, unsigned flags, unsigned allowed,
+					 mfs_export **out);
+int call_export_next(struct worker *w, mfs_export *iterator, unsigned allowed,
+					 mfs_export_item *item);
+int call_walk_open(struct worker *w, const char *path, unsigned allowed, mfs_walk **out);
+int call_walk_next(struct worker *w, mfs_walk *walk, mfs_walk_level *level);
+/** To be freed with mfs_names_free(). */
+int64_t call_glob(struct worker *w, const char *pattern, char ***paths);
+int call_opendir(struct worker *w, const char *path, unsigned allowed, mfs_dir **out);
+
+/** An operation's result must be exactly this. */
+void must_be(struct worker *w, const char *what, int64_t result, int64_t want);
+/** A call for which there is a reason to fail has not succeeded. */
+void must_fail(struct worker *w, const char *what, int64_t result);
 
 /** Write all of it at the cursor, in pieces, by write and writev. Returns 0 or MFS_EQUOTA. */
 int write_pieces(struct worker *w, mfs_file *file, const unsigned char *data, size_t size);
@@ -229,12 +324,14 @@ void empty_mailbox(struct worker *w, struct worker *owner);
 void try_stale_handle(struct worker *w);
 
 /*
- * mixed_private.c and mixed_shared.c
+ * mixed_private.c, mixed_shared.c, mixed_trees.c, mixed_forest.c and mixed_watched.c
  */
 
 /** One random operation. */
 void private_step(struct worker *w);
 void shared_step(struct worker *w);
+void trees_step(struct worker *w);
+void forest_step(struct worker *w);
 
 /** Compare all of a thread's own directory with its model. Returns the bytes of its files. */
 uint64_t private_check(struct worker *w);
@@ -247,5 +344,35 @@ void shared_set_up(struct worker *w);
 void shared_check_file(struct worker *w, const char *path, const char *name);
 /** Is this a name that a directory of the shared part may hold? */
 bool shared_name_is_known(const struct stress *stress, const char *directory, const char *name);
+/** Is this a decimal number below a limit, and nothing else? */
+bool is_number_below(const char *text, unsigned limit);
+
+/** Compare all of a thread's own trees with their models. Returns the bytes of their files. */
+uint64_t trees_check(struct worker *w);
+/** Forget the models: the trees have been removed. */
+void trees_reset(struct worker *w);
+/** A file's path in the tree at `tree`. Files of the upper half are in the directory d. */
+void tree_file_path(const char *tree, unsigned number, char path[PATH_SIZE]);
+/** Check that a file of a tree that was imported at once is one record, made for its place. */
+void tree_check_record(struct worker *w, const void *data, int64_t size, unsigned number,
+					   struct record *head);
+
+/** Make what always exists below /trees. */
+void forest_set_up(struct worker *w);
+/** Make a directory that has a file f0 in it. */
+void forest_make_directory(struct worker *w, const char *path);
+/** Check what lies below /trees/s while nobody works. */
+void forest_check(struct worker *w);
+/** One of the shared trees' places. Returns the errors that a missing parent adds. */
+unsigned forest_place(struct worker *w, char path[PATH_SIZE]);
+/** Is this a name that a directory of /trees may hold? */
+bool forest_name_is_known(const struct stress *stress, const char *directory, const char *name);
+
+/** Make changes that others watch. */
+void watched_step(struct worker *w);
+/** Watch the changes of somebody else, if there are any just now. Returns whether there were. */
+bool watched_join(struct worker *w);
+void watched_set_up(struct worker *w);
+void watched_check(struct worker *w);
 
 #endif

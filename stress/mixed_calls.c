@@ -168,7 +168,28 @@ int call_remove(struct worker *w, const char *path, unsigned allowed)
 int call_rename(struct worker *w, const char *from, const char *to, unsigned flags,
 				unsigned allowed)
 {
+	if (flags & MFS_RENAME_EXCHANGE)
+		return (int)CALL(w, exchange, from, allowed, mfs_rename(w->fs, from, to, flags));
 	return (int)CALL(w, rename, from, allowed, mfs_rename(w->fs, from, to, flags));
+}
+
+/* A list of `count` strings that ascend, and NULL. Returns the count, or what can be trusted. */
+static int64_t check_names(struct worker *w, const char *what, char *const *names, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++) {
+		if (!names[i]) {
+			stress_fail("thread %u: %s of %s: %lld names instead of %lld", w->index, what, w->where,
+						(long long)i, (long long)count);
+			return i;
+		}
+		if (i > 0 && strcmp(names[i - 1], names[i]) >= 0) {
+			stress_fail("thread %u: %s of %s: %s before %s", w->index, what, w->where, names[i - 1],
+						names[i]);
+		}
+	}
+	if (count >= 0 && names[count])
+		stress_fail("thread %u: %s of %s: no NULL at the end", w->index, what, w->where);
+	return count;
 }
 
 int64_t call_listdir(struct worker *w, const char *path, unsigned allowed, char ***names)
@@ -176,20 +197,7 @@ int64_t call_listdir(struct worker *w, const char *path, unsigned allowed, char 
 	*names = NULL;
 	int64_t count = CALL(w, listdir, path, allowed, mfs_listdir(w->fs, path, names));
 
-	for (int64_t i = 0; i < count; i++) {
-		if (!(*names)[i]) {
-			stress_fail("thread %u: listing of %s: %lld names instead of %lld", w->index, path,
-						(long long)i, (long long)count);
-			return i;
-		}
-		if (i > 0 && strcmp((*names)[i - 1], (*names)[i]) >= 0) {
-			stress_fail("thread %u: listing of %s: %s before %s", w->index, path, (*names)[i - 1],
-						(*names)[i]);
-		}
-	}
-	if (count >= 0 && (*names)[count])
-		stress_fail("thread %u: listing of %s: no NULL at the end", w->index, path);
-	return count;
+	return check_names(w, "listing", *names, count);
 }
 
 int call_stat(struct worker *w, const char *path, unsigned allowed, mfs_info *out)
@@ -232,6 +240,114 @@ void call_stats(struct worker *w)
 					(unsigned long long)usage.used_bytes, (unsigned long long)usage.peak_bytes,
 					(unsigned long long)usage.free_bytes, (unsigned long long)usage.quota_bytes);
 	}
+}
+
+int call_move(struct worker *w, const char *from, const char *to, unsigned flags, unsigned allowed)
+{
+	return (int)CALL(w, move, from, allowed, mfs_move(w->fs, from, to, flags));
+}
+
+int call_rmtree(struct worker *w, const char *path, unsigned allowed)
+{
+	return (int)CALL(w, rmtree, path, allowed, mfs_rmtree(w->fs, path));
+}
+
+int call_copy(struct worker *w, const char *from, const char *to, unsigned allowed)
+{
+	return (int)CALL(w, copy, from, allowed, mfs_copy(w->fs, from, to));
+}
+
+int call_copy_tree(struct worker *w, const char *from, const char *to, unsigned allowed)
+{
+	return (int)CALL(w, copy_tree, from, allowed, mfs_copy_tree(w->fs, from, to));
+}
+
+int call_import(struct worker *w, const mfs_import_item *items, size_t count, unsigned allowed)
+{
+	return (int)CALL(w, import, items[0].path, allowed, mfs_import_tree(w->fs, items, count));
+}
+
+int64_t call_buffer(struct worker *w, const char *path, uint64_t max_size, unsigned allowed,
+					void **buffer)
+{
+	*buffer = NULL;
+	int64_t size = CALL(w, buffer, path, allowed, mfs_export_buffer(w->fs, path, max_size, buffer));
+
+	if (size >= 0 && !*buffer) {
+		stress_fail("thread %u: export of %s: no buffer", w->index, path);
+		return 0;
+	}
+	return size;
+}
+
+int call_export_open(struct worker *w, const char *path, unsigned flags, unsigned allowed,
+					 mfs_export **out)
+{
+	*out = NULL;
+	return (int)CALL(w, export, path, allowed, mfs_export_open(w->fs, path, flags, out));
+}
+
+int call_export_next(struct worker *w, mfs_export *iterator, unsigned allowed,
+					 mfs_export_item *item)
+{
+	return (int)CALL(w, export, w->where, allowed, mfs_export_next(iterator, item));
+}
+
+int call_walk_open(struct worker *w, const char *path, unsigned allowed, mfs_walk **out)
+{
+	*out = NULL;
+	return (int)CALL(w, walk, path, allowed, mfs_walk_open(w->fs, path, out));
+}
+
+static void check_order(struct worker *w, const mfs_walk_level *level, const char *const *names,
+						size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		if (strcmp(names[i - 1], names[i]) >= 0) {
+			stress_fail("thread %u: walk at %s: %s before %s", w->index, level->path, names[i - 1],
+						names[i]);
+		}
+	}
+}
+
+int call_walk_next(struct worker *w, mfs_walk *walk, mfs_walk_level *level)
+{
+	int rc = (int)CALL(w, walk, w->where, 0, mfs_walk_next(walk, level));
+
+	if (rc == 1) {
+		check_order(w, level, level->directories, level->directory_count);
+		check_order(w, level, level->files, level->file_count);
+	}
+	return rc;
+}
+
+int64_t call_glob(struct worker *w, const char *pattern, char ***paths)
+{
+	*paths = NULL;
+	int64_t count = CALL(w, glob, pattern, 0, mfs_glob(w->fs, pattern, paths));
+
+	return check_names(w, "glob", *paths, count);
+}
+
+int call_opendir(struct worker *w, const char *path, unsigned allowed, mfs_dir **out)
+{
+	*out = NULL;
+	return (int)CALL(w, opendir, path, allowed, mfs_opendir(w->fs, path, out));
+}
+
+void must_be(struct worker *w, const char *what, int64_t result, int64_t want)
+{
+	if (result != want) {
+		stress_fail("thread %u: %s of %s: %s (%lld) instead of %s (%lld): %s", w->index, what,
+					w->where, mfs_error_name((int)result), (long long)result,
+					mfs_error_name((int)want), (long long)want, mfs_last_error());
+	}
+}
+
+void must_fail(struct worker *w, const char *what, int64_t result)
+{
+	if (result >= 0)
+		stress_fail("thread %u: %s of %s: success", w->index, what, w->where);
 }
 
 /*

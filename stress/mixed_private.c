@@ -47,16 +47,6 @@ static void slot_path(struct worker *w, unsigned slot, char path[PATH_SIZE])
 		snprintf(path, PATH_SIZE, "//p%u/none/../d%u/./f%u", w->index, dir - 1, file);
 }
 
-/* An operation's result must be exactly this. */
-static void must_be(struct worker *w, const char *what, int64_t result, int64_t want)
-{
-	if (result != want) {
-		stress_fail("thread %u: %s of %s: %s (%lld) instead of %s (%lld): %s", w->index, what,
-					w->where, mfs_error_name((int)result), (long long)result,
-					mfs_error_name((int)want), (long long)want, mfs_last_error());
-	}
-}
-
 /*
  * The model
  */

@@ -15,6 +15,12 @@
  *   - an overwrite in place, a truncation and a removal were never refused for want of quota;
  *   - listings were sorted, without foreign names; a name that is replaced again and again was
  *     always there; of two names of one file that moves to and fro, each listing had exactly one;
+ *   - a thread's own trees, imported, copied, moved, exchanged and removed, were always what its
+ *     model says, and a write to a copy never showed in what it was copied from, nor the reverse;
+ *   - of an import, a copy, a move, an exchange or a removal of a shared tree nobody saw a part, in
+ *     any level of a walk, any listing, any copy, or by any two lookups under one open handle;
+ *   - a directory that moves between two others was never found in both or in neither;
+ *   - no directory was moved or removed while a handle below it was open;
  *   - a handle that another thread closed gave its lock back; closed handles were recognised;
  *   - at rest between rounds, with all handles closed: the counts of files and directories were
  *     those of a walk, every file held what it should, and used bytes were at least the data and at
@@ -134,10 +140,14 @@ static void *work(void *argument)
 			try_stale_handle(w);
 		else if (dice == 1)
 			call_stats(w);
-		else if (dice < 40)
+		else if (dice < 34)
 			private_step(w);
-		else
+		else if (dice < 84)
 			shared_step(w);
+		else if (dice < 92)
+			trees_step(w);
+		else
+			forest_step(w);
 	}
 	return NULL;
 }
@@ -228,7 +238,8 @@ static void check_at_rest(struct stress *stress)
 	mfs_usage usage;
 
 	for (unsigned i = 0; i < stress->threads && !stress_failed(); i++)
-		own_bytes += private_check(&stress->workers[i]);
+		own_bytes += private_check(&stress->workers[i]) + trees_check(&stress->workers[i]);
+	forest_check(first);
 	for (unsigned i = 0; i < stress->threads; i++)
 		empty_mailbox(first, &stress->workers[i]);
 	walk(first, "", false, &found);
@@ -323,14 +334,17 @@ static void run_workspace(struct stress *stress, uint64_t seconds, unsigned roun
 		stress->workers[i].fs = fs;
 		stress->workers[i].stale = NULL;
 		private_reset(&stress->workers[i]);
+		trees_reset(&stress->workers[i]);
 		snprintf(path, sizeof(path), "/p%u", i);
 		call_mkdir(&stress->workers[i], path, 0, 0);
 	}
 	shared_set_up(first);
+	forest_set_up(first);
 	for (unsigned i = 0; i < rounds && !stress_failed(); i++) {
 		run_round(stress, seconds * NS_PER_S / rounds);
 		check_at_rest(stress);
 	}
+	call_rmtree(first, "/trees", 0);
 	remove_below(first, "");
 	check_empty(first);
 	check_busy(first);
@@ -515,11 +529,14 @@ int main(int count, char **arguments)
 
 	parse_options(&stress, count, arguments);
 	if (stress.quota == 0)
-		stress.quota = 768 * KIB + stress.threads * 36 * KIB;
+		stress.quota = 1000 * KIB + stress.threads * 64 * KIB;
 	if (stress.nodes == 0)
-		stress.nodes = 200 + stress.threads * 11;
-	if (stress.nodes < 100 + stress.threads)
-		stress_die("the set-up alone needs %u nodes", 100 + stress.threads);
+		stress.nodes = 350 + stress.threads * 28;
+	if (stress.nodes < 150 + stress.threads)
+		stress_die("the set-up alone needs %u nodes", 150 + stress.threads);
+	for (unsigned i = 0; i < SHUTTLES; i++)
+		pthread_mutex_init(&stress.shuttles[i].lock, NULL);
+	pthread_mutex_init(&stress.bundle.lock, NULL);
 	stress.buffer_size =
 		(size_t)((2 * FILE_MAX + stress.threads * (uint64_t)LOG_APPENDS * LOG_RECORD_MAX + 4095) /
 				 4096 * 4096);
@@ -552,5 +569,8 @@ int main(int count, char **arguments)
 	check_limits_were_met(&stress);
 	check_memory(at_start, before, after);
 	drop_workers(&stress);
+	for (unsigned i = 0; i < SHUTTLES; i++)
+		pthread_mutex_destroy(&stress.shuttles[i].lock);
+	pthread_mutex_destroy(&stress.bundle.lock);
 	return stress_verdict("stress_mixed");
 }

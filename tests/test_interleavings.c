@@ -498,6 +498,76 @@ static void open_does_not_hold_a_file_that_got_another_name_before_the_wait(void
 	check_text("/d/b", "text");
 }
 
+/*
+ * A move to parents that it makes, published, its file still claimed
+ */
+
+static struct {
+	pthread_t thread;
+	atomic_bool ended;
+	bool ended_too_early;
+	int code;
+} remover;
+
+static void *remove_moved(void *unused)
+{
+	(void)unused;
+	remover.code = mfs_remove(fs, "/new/dir/f");
+	atomic_store_explicit(&remover.ended, true, memory_order_relaxed);
+	return NULL;
+}
+
+static void let_remover_try(void)
+{
+	if (pthread_create(&remover.thread, NULL, remove_moved, NULL))
+		abort();
+	/* A right removal waits for the move's end. */
+	for (int i = 0; i < LOOKS && !atomic_load_explicit(&remover.ended, memory_order_relaxed); i++)
+		sched_yield();
+	remover.ended_too_early = atomic_load_explicit(&remover.ended, memory_order_relaxed);
+}
+
+static void moved_file_is_not_removed_before_it_has_arrived(void **state)
+{
+	(void)state;
+	make("/d/a", "text");
+	atomic_store_explicit(&remover.ended, false, memory_order_relaxed);
+	act_at("rename: published", let_remover_try, 1);
+	int code = mfs_move(fs, "/d/a", "/new/dir/f", 0);
+	acted();
+	assert_int_equal(pthread_join(remover.thread, NULL), 0);
+	assert_code(code, 0);
+	assert_false(remover.ended_too_early);
+	assert_code(remover.code, 0);
+	assert_false(mfs_exists(fs, "/new/dir/f"));
+	assert_true(mfs_is_dir(fs, "/new/dir"));
+	assert_true(mfs__validate(fs));
+}
+
+/*
+ * An exchange whose one end goes before a handle is opened below the other
+ */
+
+static void remove_file_and_hold_other(void)
+{
+	if (mfs_remove(fs, "/d/a") || mfs_open(fs, "/t/f", "rb", &held))
+		abort();
+}
+
+static void handle_is_no_reason_when_the_other_end_had_gone(void **state)
+{
+	(void)state;
+	make("/d/a", "text");
+	assert_code(mfs_mkdir(fs, "/t", 0), 0);
+	make("/t/f", "text");
+	act_at("region: directory claimed", remove_file_and_hold_other, 1);
+	int code = mfs_rename(fs, "/d/a", "/t", MFS_RENAME_EXCHANGE);
+	acted();
+	assert_code(code, MFS_ENOENT);
+	assert_code(mfs_close(held), 0);
+	assert_true(mfs__validate(fs));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -509,6 +579,8 @@ int main(void)
 		TEST(stat_tells_nothing_that_was_written_under_another_name),
 		TEST(half_a_rename_is_never_seen),
 		TEST(stat_never_mixes_two_states),
+		TEST(moved_file_is_not_removed_before_it_has_arrived),
+		TEST(handle_is_no_reason_when_the_other_end_had_gone),
 		TEST(listing_that_is_disturbed_again_and_again_is_still_a_snapshot),
 		TEST(exclusive_create_loses_to_one_that_came_first),
 		TEST(create_opens_the_file_that_came_first),

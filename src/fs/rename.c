@@ -21,6 +21,8 @@
 struct place {
 	struct mfs__lookup found;         /* the parent is pinned */
 	struct mfs__directory *directory; /* what was found there, pinned, if it is a directory */
+	struct mfs__node *file;           /* likewise a file, for an exchange that needs claims */
+	uint32_t renames;                 /* of the file, when it was found */
 	struct mfs__region region;        /* of that directory, if it moves */
 	struct mfs__dentry *dentry;       /* what is there now: once the parents are locked */
 	struct mfs__dentry *next;         /* what will be there, in a block of its own */
@@ -64,16 +66,23 @@ static bool moves_directory(const struct renaming *r)
  */
 
 /* Inside a section: pin what a lookup has found. */
-static int pin_place(struct place *place)
+static int pin_place(const struct renaming *r, struct place *place)
 {
+	struct mfs__node *node = place->found.node;
+
 	if (!mfs__pin(&place->found.parent->node))
 		return MFS__AGAIN;
-	if (place->found.node && place->found.node->is_dir) {
-		if (!mfs__pin(place->found.node)) {
-			mfs__unpin(&place->found.parent->node);
-			return MFS__AGAIN;
-		}
-		place->directory = mfs__directory_of(place->found.node);
+	if (!node || !(node->is_dir || (exchanges(r) && r->tries.exclusive)))
+		return 0;
+	if (!mfs__pin(node)) {
+		mfs__unpin(&place->found.parent->node);
+		return MFS__AGAIN;
+	}
+	if (node->is_dir) {
+		place->directory = mfs__directory_of(node);
+	} else {
+		place->file = node;
+		place->renames = place->found.dentry->renames;
 	}
 	return 0;
 }
@@ -82,6 +91,8 @@ static void unpin_place(struct place *place)
 {
 	if (place->directory)
 		mfs__unpin(&place->directory->node);
+	if (place->file)
+		mfs__unpin(place->file);
 	mfs__unpin(&place->found.parent->node);
 	*place = (struct place){0};
 }
@@ -94,7 +105,7 @@ static int find_from(struct renaming *r)
 		return code;
 	if (!r->from.found.parent)
 		return MFS_EINVAL; /* the root */
-	return r->from.found.node ? pin_place(&r->from) : MFS_ENOENT;
+	return r->from.found.node ? pin_place(r, &r->from) : MFS_ENOENT;
 }
 
 static int find_to(struct renaming *r)
@@ -110,7 +121,7 @@ static int find_to(struct renaming *r)
 		return code;
 	if (!found->parent)
 		return MFS_EINVAL;
-	return found->moves == r->from.found.moves ? pin_place(&r->to) : MFS__AGAIN;
+	return found->moves == r->from.found.moves ? pin_place(r, &r->to) : MFS__AGAIN;
 }
 
 /* With the mutex of claims: would a directory come below itself? */
@@ -171,6 +182,15 @@ static void release_claims(struct renaming *r, bool moved)
 	r->replaced_is_claimed = false;
 }
 
+/* A claimed directory keeps its name. Did the file at the other end keep its own until now? */
+static bool file_is_there(struct place *place)
+{
+	bool is_claimed;
+
+	return !place->file ||
+		   (mfs__node_has_name(place->file, place->renames, &is_claimed) && !is_claimed);
+}
+
 /* Claim the directories that move, and one that is to be replaced. */
 static int claim_directories(struct renaming *r)
 {
@@ -191,6 +211,9 @@ static int claim_directories(struct renaming *r)
 	}
 	if (code)
 		release_claims(r, false);
+	/* A handle is no reason for a refusal if what was to be exchanged had gone before it came. */
+	if (code == MFS_EBUSY && !file_is_there(&r->from))
+		return MFS__AGAIN;
 	/* A directory that was removed meanwhile: another lookup tells what is there now. */
 	return code == MFS_ENOENT ? MFS__AGAIN : code;
 }
@@ -348,16 +371,23 @@ static void commit(struct renaming *r)
 {
 	bool moves = moves_directory(r);
 
-	/* Nobody can find the new parents yet. */
-	mfs__directory_commit(&r->changes[0], 1);
+	if (r->chain.top) {
+		/* Nobody can find the new parents yet. Once they can, the file must not be removed or
+		 * claimed by others before its claim here has ended. */
+		mfs__directory_lock_unseen(r->chain.last);
+		mfs__directory_commit(&r->changes[0], 1);
+	}
 	if (moves)
 		mfs__tree_begin_move(&r->fs->tree);
 	mfs__directory_commit(&r->changes[1], 2);
+	mfs__yield("rename: published");
 	arrive(r->from.dentry->node, r->from.dentry, r->chain.top ? r->chain.last : r->to.found.parent);
 	if (exchanges(r))
 		arrive(r->to.dentry->node, r->to.dentry, r->from.found.parent);
 	if (moves)
 		mfs__tree_end_move(&r->fs->tree);
+	if (r->chain.top)
+		mfs__directory_unlock(r->chain.last);
 }
 
 /* Returns 0 with the change committed, or with nothing to do: `from.next` and `to.next` NULL. */

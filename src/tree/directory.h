@@ -53,6 +53,10 @@ bool mfs__directory_lock_to_read(struct mfs__directory *directory);
 /** mfs__directory_lock() for two directories, which may be one, in the order of their addresses. */
 bool mfs__directory_lock_pair(struct mfs__directory *a, struct mfs__directory *b);
 
+/** Take the mutex of a directory that no other thread can find: whatever else is locked, nobody can
+ * be waited for. */
+void mfs__directory_lock_unseen(struct mfs__directory *directory);
+
 void mfs__directory_unlock(struct mfs__directory *directory);
 void mfs__directory_unlock_pair(struct mfs__directory *a, struct mfs__directory *b);
 
