@@ -331,25 +331,25 @@ static void check_by_glob(struct worker *w)
 {
 	unsigned number = below(w, TREE_FILES + 1);
 	char pattern[PATH_SIZE];
-	char path[PATH_SIZE];
+	char tree_pattern[PATH_SIZE];
 	char **paths;
 	int64_t found = 0;
 
-	snprintf(path, sizeof(path), "/trees/[01]/t%u_?", w->index);
+	snprintf(tree_pattern, sizeof(tree_pattern), "/trees/[01]/t%u_?", w->index);
 	if (number < TREE_FILES)
-		tree_file_path(path, number, pattern);
+		tree_file_path(tree_pattern, number, pattern);
 	else
-		snprintf(pattern, sizeof(pattern), "/*%s", path + strlen("/trees"));
+		snprintf(pattern, sizeof(pattern), "/*%s", tree_pattern + strlen("/trees"));
 	int64_t count = call_glob(w, pattern, &paths);
 	for (unsigned i = 0; i < OWN_TREES; i++) {
 		if (!w->trees[i].exists || (number < TREE_FILES && !w->trees[i].files[number].exists))
 			continue;
 		if (number < TREE_FILES)
-			file_path(w, i, number, path);
+			file_path(w, i, number, tree_pattern);
 		else
-			tree_path(w, i, path);
-		if (found >= count || strcmp(paths[found], path) != 0)
-			stress_fail("thread %u: glob of %s does not find %s", w->index, pattern, path);
+			tree_path(w, i, tree_pattern);
+		if (found >= count || strcmp(paths[found], tree_pattern) != 0)
+			stress_fail("thread %u: glob of %s does not find %s", w->index, pattern, tree_pattern);
 		found++;
 	}
 	must_be(w, "glob", count, found);
@@ -381,9 +381,9 @@ void tree_check_record(struct worker *w, const void *data, int64_t size, unsigne
  */
 
 /* Several files at once, into a tree that may be there, with files that may be there. */
-static void import_files(struct worker *w, unsigned number)
+static void import_files(struct worker *w, unsigned tree_number)
 {
-	struct own_tree *tree = &w->trees[number];
+	struct own_tree *tree = &w->trees[tree_number];
 	struct own_tree next = *tree;
 	mfs_import_item items[TREE_FILES + 2] = {0};
 	char paths[TREE_FILES + 2][PATH_SIZE];
@@ -394,23 +394,23 @@ static void import_files(struct worker *w, unsigned number)
 	bool twice = chance(w, 3);
 
 	for (unsigned i = 0; i < TREE_FILES; i++) {
-		unsigned place = (first + i) % TREE_FILES;
-		struct tree_file *file = &next.files[place];
+		unsigned file_number = (first + i) % TREE_FILES;
+		struct tree_file *file = &next.files[file_number];
 		if (count > 0 && chance(w, 20))
 			continue;
 		*file = (struct tree_file){.exists = true, .records = below(w, TREE_RECORDS + 1)};
 		for (unsigned k = 0; k < file->records; k++)
-			file->pieces[k] = new_piece(w, stamp, place);
+			file->pieces[k] = new_piece(w, stamp, file_number);
 		size_t size = file_bytes(file, w->buffer + used);
-		file_path(w, number, place, paths[count]);
+		file_path(w, tree_number, file_number, paths[count]);
 		items[count] = (mfs_import_item){paths[count], size ? w->buffer + used : NULL, size, 0, 0};
 		used += size;
 		count++;
 		next.exists = true;
-		next.sub = next.sub || is_below_sub(place);
+		next.sub = next.sub || is_below_sub(file_number);
 	}
 	if (chance(w, 20)) {
-		sub_path(w, number, paths[count]);
+		sub_path(w, tree_number, paths[count]);
 		items[count] = (mfs_import_item){.path = paths[count], .flags = MFS_IMPORT_DIRECTORY};
 		count++;
 		next.sub = true;
@@ -424,7 +424,7 @@ static void import_files(struct worker *w, unsigned number)
 		*tree = next;
 	}
 	if (chance(w, 30))
-		check_tree(w, number);
+		check_tree(w, tree_number);
 }
 
 static void write_to_file(struct worker *w, unsigned tree, unsigned number);
