@@ -317,7 +317,7 @@ static unsigned choose_backends(enum bench_case_id id, const struct bench_backen
 }
 
 /* What a run of the program shares. */
-struct session {
+struct suite {
 	const struct options *options;
 	const char *tmpfs_root;
 	const uint32_t *order;
@@ -325,12 +325,12 @@ struct session {
 };
 
 /* One case with one number of threads: all backends in turns. Returns the number of results. */
-static unsigned run_case(const struct session *session, enum bench_case_id id, unsigned threads,
+static unsigned run_case(const struct suite *suite, enum bench_case_id id, unsigned threads,
 						 struct bench_result *results)
 {
 	const struct bench_backend *backends[BACKENDS];
 	struct bench_instance instances[BACKENDS];
-	unsigned repeat = session->options->repeat;
+	unsigned repeat = suite->options->repeat;
 	unsigned count = choose_backends(id, backends);
 
 	for (unsigned i = 0; i < count; i++) {
@@ -339,9 +339,9 @@ static unsigned run_case(const struct session *session, enum bench_case_id id, u
 			.backend = backends[i],
 			.id = id,
 			.threads = threads,
-			.root = on_tmpfs ? session->tmpfs_root : session->options->dmemfs_root,
-			.order = session->order,
-			.host = session->host,
+			.root = on_tmpfs ? suite->tmpfs_root : suite->options->dmemfs_root,
+			.order = suite->order,
+			.host = suite->host,
 		};
 		results[i] = (struct bench_result){
 			.id = id,
@@ -400,7 +400,7 @@ int main(int count, char **arguments)
 		bench_host_sum(host.tree, &host.sum);
 
 	uint32_t *order = make_order();
-	struct session session = {
+	struct suite suite = {
 		.options = &options,
 		.tmpfs_root = tmpfs_root,
 		.order = order,
@@ -413,7 +413,7 @@ int main(int count, char **arguments)
 	bench_report_head();
 	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++) {
 		for (unsigned i = 0; options.cases[id] && i < options.thread_counts; i++) {
-			result_count += run_case(&session, (enum bench_case_id)id, options.threads[i],
+			result_count += run_case(&suite, (enum bench_case_id)id, options.threads[i],
 									 &results[result_count]);
 		}
 	}
