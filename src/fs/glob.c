@@ -221,13 +221,6 @@ static int plan_reading(const struct mfs__glob_pattern *pattern, const struct st
  * The walk
  */
 
-static void drop_step(struct mfs__trail_step *step)
-{
-	mfs__listing_free(&step->listing);
-	mfs__free(step->extra, step->extra_size);
-	mfs__directory_unpin(step->directory);
-}
-
 /* Go into a pinned directory, unless there is nothing to do. The pin is taken over. */
 static int enter(struct glob *glob, struct mfs__directory *directory, const struct states *states,
 				 const char *name, size_t length)
@@ -247,7 +240,7 @@ static int enter(struct glob *glob, struct mfs__directory *directory, const stru
 		if (!code)
 			return 0;
 	}
-	drop_step(&step);
+	mfs__trail_drop(&step);
 	return code == MFS__AGAIN ? 0 : code;
 }
 

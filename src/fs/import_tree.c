@@ -5,8 +5,8 @@
 #include "fs/staging.h"
 
 /*
- * Walk a path of an item in the staged tree, making what is missing. On success *leaf is its last
- * name, with no text for the root, and *parent the directory that it is in.
+ * Walk a settled path of an item in the staged tree, making what is missing. On success *leaf is
+ * its last name, with no text for the root, and *parent the directory that it is in.
  */
 static int stage_parents(struct mfs__staging *staging, struct mfs__path *path,
 						 struct mfs__directory **parent, struct mfs__name *leaf)
@@ -17,31 +17,12 @@ static int stage_parents(struct mfs__staging *staging, struct mfs__path *path,
 
 	*parent = staging->top;
 	*leaf = (struct mfs__name){0};
-	for (;;) {
-		enum mfs__path_step step = mfs__path_next(&cursor, &name);
-		if (step == MFS__PATH_END)
-			return 0;
-		if (step != MFS__PATH_NAME)
-			return MFS_ENAMETOOLONG;
+	while (!code && mfs__path_next(&cursor, &name) == MFS__PATH_NAME) {
 		if (leaf->text)
 			code = mfs__staging_mkdir(staging, *parent, leaf, parent);
-		if (code)
-			return code;
 		*leaf = name;
 	}
-}
-
-/* Fold a path that has a "..": the staged tree must not get what that takes back. */
-static int fold_if_needed(struct mfs__path *path)
-{
-	struct mfs__path_cursor cursor = mfs__path_start(path);
-	struct mfs__name name;
-	enum mfs__path_step step;
-
-	do
-		step = mfs__path_next(&cursor, &name);
-	while (step == MFS__PATH_NAME || step == MFS__PATH_TOO_LONG);
-	return step == MFS__PATH_UP ? mfs__path_fold(path) : 0;
+	return code;
 }
 
 static int stage_item(struct mfs__staging *staging, const mfs_import_item *item,
@@ -51,7 +32,8 @@ static int stage_item(struct mfs__staging *staging, const mfs_import_item *item,
 	struct mfs__name leaf;
 	struct mfs__file *file;
 
-	int code = fold_if_needed(path);
+	/* The staged tree must not get what a ".." takes back. */
+	int code = mfs__path_settle(path);
 	if (!code)
 		code = stage_parents(staging, path, &parent, &leaf);
 	if (code)

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/test_hook.h"
+#include "fs/growing.h"
 #include "fs/namespace.h"
 #include "fs/staging.h"
 
@@ -76,16 +77,11 @@ static int fail_at(struct merge *m, struct mfs__directory *parent, struct mfs__d
 
 static bool make_pair_room(struct merge *m, size_t more)
 {
-	if (m->count + more <= m->room)
-		return true;
-	size_t room = m->count + more > 2 * m->room ? m->count + more : 2 * m->room;
-	struct pair *pairs = m->pairs
-							 ? mfs__realloc(m->pairs, m->room * sizeof *pairs, room * sizeof *pairs)
-							 : mfs__alloc(room * sizeof *pairs);
+	struct pair *pairs = mfs__grow(m->pairs, &m->room, m->count + more, sizeof *pairs);
+
 	if (!pairs)
 		return false;
 	m->pairs = pairs;
-	m->room = room;
 	return true;
 }
 

@@ -145,26 +145,60 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
  * remove
  */
 
+int mfs__entry_find(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries,
+					struct mfs__entry *entry)
+{
+	struct mfs__lookup *found = &entry->found;
+
+	entry->directory = NULL;
+	mfs__rcu_lock();
+	int code = mfs__lookup(&fs->tree, path, found, mfs__tries_mode(tries));
+	if (!code && !found->parent)
+		code = MFS_EINVAL; /* the root */
+	else if (!code && !found->node)
+		code = MFS_ENOENT;
+	else if (!code && !mfs__pin(&found->parent->node))
+		code = MFS__AGAIN;
+	if (!code && found->node->is_dir) {
+		if (mfs__pin(found->node)) {
+			entry->directory = mfs__directory_of(found->node);
+		} else {
+			mfs__unpin(&found->parent->node);
+			code = MFS__AGAIN;
+		}
+	}
+	mfs__rcu_unlock();
+	return code;
+}
+
+void mfs__entry_unpin(struct mfs__entry *entry)
+{
+	if (entry->directory)
+		mfs__unpin(&entry->directory->node);
+	mfs__unpin(&entry->found.parent->node);
+}
+
 /* A remove on its way. */
 struct removing {
-	struct mfs__lookup found;     /* the parent is pinned */
-	struct mfs__directory *child; /* the node, pinned, if it is a directory */
-	struct mfs__dentry *dentry;   /* the name that was taken out */
+	struct mfs__entry entry;
+	struct mfs__dentry *dentry; /* the name that was taken out */
 	bool data_stays;
 };
 
 /* With the parent locked, and the child if it is a directory: take the name out. */
 static int remove_locked(struct removing *r)
 {
-	struct mfs__dentry *dentry = mfs__directory_find_locked(r->found.parent, &r->found.leaf);
+	const struct mfs__lookup *found = &r->entry.found;
+	struct mfs__directory *child = r->entry.directory;
+	struct mfs__dentry *dentry = mfs__directory_find_locked(found->parent, &found->leaf);
 	struct mfs__edit edit = {.out = dentry};
 	struct mfs__change change;
 
-	if (!dentry || (r->child ? dentry->node != &r->child->node : dentry->node->is_dir))
+	if (!dentry || (child ? dentry->node != &child->node : dentry->node->is_dir))
 		return MFS__AGAIN;
-	if (r->child && atomic_load_explicit(&r->child->count, memory_order_relaxed))
+	if (child && atomic_load_explicit(&child->count, memory_order_relaxed))
 		return MFS_ENOTEMPTY;
-	int code = mfs__directory_prepare(r->found.parent, &edit, 1, &change);
+	int code = mfs__directory_prepare(found->parent, &edit, 1, &change);
 	if (code)
 		return code;
 	if (!mfs__node_unlink(dentry->node, &r->data_stays)) {
@@ -177,42 +211,18 @@ static int remove_locked(struct removing *r)
 	return 0;
 }
 
-/* Find and pin the parent and what is to go. */
-static int find_removed(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries,
-						struct removing *r)
-{
-	mfs__rcu_lock();
-	int code = mfs__lookup(&fs->tree, path, &r->found, mfs__tries_mode(tries));
-	if (!code && !r->found.parent)
-		code = MFS_EINVAL; /* the root */
-	else if (!code && !r->found.node)
-		code = MFS_ENOENT;
-	else if (!code && !mfs__pin(&r->found.parent->node))
-		code = MFS__AGAIN;
-	if (!code && r->found.node->is_dir) {
-		if (mfs__pin(r->found.node)) {
-			r->child = mfs__directory_of(r->found.node);
-		} else {
-			mfs__unpin(&r->found.parent->node);
-			code = MFS__AGAIN;
-		}
-	}
-	mfs__rcu_unlock();
-	return code;
-}
-
 static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries)
 {
 	struct removing r = {0};
 
-	int code = find_removed(fs, path, tries, &r);
+	int code = mfs__entry_find(fs, path, tries, &r.entry);
 	if (code)
 		return code;
-	struct mfs__directory *parent = r.found.parent;
+	struct mfs__directory *parent = r.entry.found.parent;
 	/* A child must be empty and stay so, so it is locked, too. */
-	struct mfs__directory *second = r.child ? r.child : parent;
+	struct mfs__directory *second = r.entry.directory ? r.entry.directory : parent;
 	mfs__yield("remove: about to lock");
-	if (mfs__tree_lock_pair(&fs->tree, parent, second, r.found.moves)) {
+	if (mfs__tree_lock_pair(&fs->tree, parent, second, r.entry.found.moves)) {
 		code = remove_locked(&r);
 		mfs__directory_unlock_pair(parent, second);
 	} else {
@@ -220,9 +230,7 @@ static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *
 	}
 	if (!code)
 		mfs__bury(fs, r.dentry, r.data_stays);
-	if (r.child)
-		mfs__unpin(&r.child->node);
-	mfs__unpin(&parent->node);
+	mfs__entry_unpin(&r.entry);
 	return code;
 }
 

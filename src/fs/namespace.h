@@ -29,6 +29,23 @@ static inline enum mfs__lookup_mode mfs__tries_mode(const struct mfs__tries *tri
 	return tries->exclusive ? MFS__LOOKUP_EXCLUSIVE : MFS__LOOKUP_GATED;
 }
 
+/** What a path names, and the directory that it is in: that is pinned, and what is named, too, if
+ * it is a directory. */
+struct mfs__entry {
+	struct mfs__lookup found;
+	struct mfs__directory *directory; /* NULL: a file */
+};
+
+/**
+ * Find what is to be removed, inside the gate. Returns 0 with the pins, MFS__AGAIN, MFS_EINVAL (the
+ * root), MFS_ENOENT, or as mfs__lookup().
+ */
+int mfs__entry_find(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries,
+					struct mfs__entry *entry);
+
+/** Give the pins back. */
+void mfs__entry_unpin(struct mfs__entry *entry);
+
 /** Let go of a node that was unlinked and whose name was taken out: free what can be freed. The
  * counts stay. */
 void mfs__bury_node(mfs *fs, struct mfs__dentry *dentry, bool data_stays);

@@ -98,25 +98,13 @@ static int take_tree(mfs *fs, const struct mfs__lookup *found, struct mfs__regio
 static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
 					  struct mfs__region *region)
 {
-	struct mfs__lookup found;
+	struct mfs__entry entry;
 
-	mfs__rcu_lock();
-	int code = mfs__lookup(&fs->tree, path, &found, mfs__tries_mode(tries));
-	if (!code && !found.parent)
-		code = MFS_EINVAL; /* the root */
-	else if (!code && !found.node)
-		code = MFS_ENOENT;
-	bool is_file = !code && !found.node->is_dir;
-	if (!code && !is_file && !mfs__pin(&found.parent->node))
-		code = MFS__AGAIN;
-	if (!code && !is_file && !mfs__pin(found.node)) {
-		mfs__unpin(&found.parent->node);
-		code = MFS__AGAIN;
-	}
-	mfs__rcu_unlock();
+	int code = mfs__entry_find(fs, path, tries, &entry);
 	if (code)
 		return code;
-	if (is_file) {
+	if (!entry.directory) {
+		mfs__entry_unpin(&entry);
 		mfs__tries_end(tries);
 		/* Meanwhile it may have become a directory. */
 		code = mfs__remove(fs, path);
@@ -124,12 +112,11 @@ static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
 	}
 	mfs__tries_exclusive(tries);
 	/* What is busy elsewhere by now must not count. */
-	if (mfs__tree_has_moved(&fs->tree, found.moves))
+	if (mfs__tree_has_moved(&fs->tree, entry.found.moves))
 		code = MFS__AGAIN;
 	else
-		code = take_tree(fs, &found, region);
-	mfs__unpin(found.node);
-	mfs__unpin(&found.parent->node);
+		code = take_tree(fs, &entry.found, region);
+	mfs__entry_unpin(&entry);
 	return code;
 }
 

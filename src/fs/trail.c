@@ -103,6 +103,13 @@ int mfs__trail_push(struct mfs__trail *trail, const struct mfs__trail_step *step
 	return 0;
 }
 
+void mfs__trail_drop(struct mfs__trail_step *step)
+{
+	mfs__listing_free(&step->listing);
+	mfs__free(step->extra, step->extra_size);
+	mfs__directory_unpin(step->directory);
+}
+
 void mfs__trail_pop(struct mfs__trail *trail)
 {
 	struct mfs__trail_step *step = &trail->steps[--trail->depth];
@@ -110,9 +117,7 @@ void mfs__trail_pop(struct mfs__trail *trail)
 	trail->members[place_of(trail, step->directory)] = NULL;
 	if (trail->depth)
 		trail->path_length = trail->steps[trail->depth - 1].path_length;
-	mfs__listing_free(&step->listing);
-	mfs__free(step->extra, step->extra_size);
-	mfs__directory_unpin(step->directory);
+	mfs__trail_drop(step);
 }
 
 void mfs__trail_end(struct mfs__trail *trail)

@@ -61,6 +61,9 @@ bool mfs__trail_has(const struct mfs__trail *trail, const struct mfs__directory 
 int mfs__trail_push(struct mfs__trail *trail, const struct mfs__trail_step *step, const char *name,
 					size_t length);
 
+/** Free what a step has that is not on a trail, or not any more, and its pin. */
+void mfs__trail_drop(struct mfs__trail_step *step);
+
 /** Take the last step back. */
 void mfs__trail_pop(struct mfs__trail *trail);
 

@@ -24,25 +24,16 @@ static int set_single(mfs_export *export, const char *text)
 {
 	struct mfs__path path;
 	struct mfs__name name;
-	enum mfs__path_step step;
 
 	int code = mfs__path_begin(&path, text);
 	if (code)
 		return code;
+	code = mfs__path_settle(&path);
 	struct mfs__path_cursor cursor = mfs__path_start(&path);
-	while (!code && (step = mfs__path_next(&cursor, &name)) != MFS__PATH_END) {
-		if (step == MFS__PATH_NAME) {
-			if (!mfs__text_append(&export->path, "/", 1) ||
-				!mfs__text_append(&export->path, name.text, name.length))
-				code = MFS_ENOMEM;
-		} else if (step == MFS__PATH_UP) {
-			code = mfs__path_fold(&path);
-			cursor = mfs__path_start(&path);
-			export->path.length = 0;
-		} else {
-			code = MFS_ENAMETOOLONG;
-		}
-	}
+	while (!code && mfs__path_next(&cursor, &name) == MFS__PATH_NAME)
+		if (!mfs__text_append(&export->path, "/", 1) ||
+			!mfs__text_append(&export->path, name.text, name.length))
+			code = MFS_ENOMEM;
 	mfs__path_end(&path);
 	return code;
 }

@@ -16,30 +16,17 @@
 /* Stage the directories of a path from the root. Inside the gate. */
 static int stage_base(struct mfs__importer *importer, struct mfs__path *path)
 {
-	struct mfs__path_cursor cursor = mfs__path_start(path);
 	struct mfs__name name;
-	enum mfs__path_step step;
 
 	/* A ".." is seen before anything of its path is made. */
-	while ((step = mfs__path_next(&cursor, &name)) != MFS__PATH_END) {
-		if (step == MFS__PATH_TOO_LONG)
-			return MFS_ENAMETOOLONG;
-		if (step == MFS__PATH_UP) {
-			int code = mfs__path_fold(path);
-			if (code)
-				return code;
-			cursor = mfs__path_start(path);
-		}
-	}
+	int code = mfs__path_settle(path);
 	importer->base = importer->staging.top;
-	cursor = mfs__path_start(path);
-	while (mfs__path_next(&cursor, &name) == MFS__PATH_NAME) {
-		int code = mfs__staging_mkdir(&importer->staging, importer->base, &name, &importer->base);
-		if (code)
-			return code;
+	struct mfs__path_cursor cursor = mfs__path_start(path);
+	while (!code && mfs__path_next(&cursor, &name) == MFS__PATH_NAME) {
+		code = mfs__staging_mkdir(&importer->staging, importer->base, &name, &importer->base);
 		importer->base_length += 1 + name.length;
 	}
-	return 0;
+	return code;
 }
 
 /* Stage what `top` has below it, and commit. The staging has begun, and is over afterwards. */

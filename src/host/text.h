@@ -3,7 +3,7 @@
 #ifndef MFS_HOST_TEXT_H
 #define MFS_HOST_TEXT_H
 
-#include "base/alloc.h"
+#include "fs/growing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,16 +19,11 @@ struct mfs__text {
 /** Make room for `length` bytes in all, and a NUL. Returns false without memory. */
 static inline bool mfs__text_reserve(struct mfs__text *text, size_t length)
 {
-	if (length < text->room)
-		return true;
-	size_t room = text->room ? 2 * text->room : 256;
-	if (room <= length)
-		room = length + 1;
-	char *bytes = text->bytes ? mfs__realloc(text->bytes, text->room, room) : mfs__alloc(room);
+	char *bytes = mfs__grow(text->bytes, &text->room, length + 1, 1);
+
 	if (!bytes)
 		return false;
 	text->bytes = bytes;
-	text->room = room;
 	return true;
 }
 

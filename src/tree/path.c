@@ -157,3 +157,17 @@ int mfs__path_fold(struct mfs__path *path)
 	path->folded_size = size;
 	return 0;
 }
+
+int mfs__path_settle(struct mfs__path *path)
+{
+	struct mfs__path_cursor cursor = mfs__path_start(path);
+	struct mfs__name name;
+	enum mfs__path_step step;
+
+	do
+		step = mfs__path_next(&cursor, &name);
+	while (step == MFS__PATH_NAME);
+	if (step == MFS__PATH_UP)
+		return mfs__path_fold(path); /* which looks at the other names, too */
+	return step == MFS__PATH_TOO_LONG ? MFS_ENAMETOOLONG : 0;
+}

@@ -51,6 +51,12 @@ void mfs__path_end(struct mfs__path *path);
 /** Replace the text by a copy without "..". Returns 0, MFS_EINVAL (above the root), MFS_ENOMEM. */
 int mfs__path_fold(struct mfs__path *path);
 
+/**
+ * Fold the path if it has a "..", and see that all its names are short enough: a walk over it then
+ * finds names, and nothing else. Returns 0, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ */
+int mfs__path_settle(struct mfs__path *path);
+
 static inline struct mfs__path_cursor mfs__path_start(const struct mfs__path *path)
 {
 	return (struct mfs__path_cursor){path->text, path->text + path->length};
