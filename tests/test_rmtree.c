@@ -454,6 +454,19 @@ struct worker {
 	pthread_t thread;
 };
 
+/** Starts threads that are alike but for their paths, and the barrier that they share with the
+ * caller. */
+static void start_workers(struct worker *workers, int count, struct worker common,
+						  const char *const *paths, void *(*work)(void *))
+{
+	assert_int_equal(pthread_barrier_init(common.barrier, NULL, (unsigned)count + 1), 0);
+	for (int i = 0; i < count; i++) {
+		workers[i] = common;
+		workers[i].path = paths[i];
+		workers[i].thread = start_thread(work, &workers[i]);
+	}
+}
+
 static void *remove_each_round(void *argument)
 {
 	struct worker *worker = argument;
@@ -479,15 +492,9 @@ static void of_many_removals_of_one_tree_one_succeeds(void **state)
 	pthread_barrier_t barrier;
 	int failures = 0;
 
-	memset(workers, 0, sizeof(workers));
-	assert_int_equal(pthread_barrier_init(&barrier, NULL, WORKERS + 1), 0);
-	for (int i = 0; i < WORKERS; i++) {
-		workers[i].fs = fs;
-		workers[i].barrier = &barrier;
-		workers[i].path = paths[i];
-		workers[i].rounds = ROUNDS;
-		workers[i].thread = start_thread(remove_each_round, &workers[i]);
-	}
+	start_workers(workers, WORKERS,
+				  (struct worker){.fs = fs, .barrier = &barrier, .rounds = ROUNDS}, paths,
+				  remove_each_round);
 	for (int round = 0; round < ROUNDS; round++) {
 		mfs_usage usage;
 		mfs_file *file = NULL;
@@ -539,15 +546,9 @@ static void parents_are_made_again_while_they_are_removed(void **state)
 	pthread_barrier_t barrier;
 	int failures = 0;
 
-	memset(workers, 0, sizeof(workers));
-	assert_int_equal(pthread_barrier_init(&barrier, NULL, WORKERS + 1), 0);
-	for (int i = 0; i < WORKERS; i++) {
-		workers[i].fs = fs;
-		workers[i].barrier = &barrier;
-		workers[i].path = paths[i];
-		workers[i].rounds = ROUNDS;
-		workers[i].thread = start_thread(make_again_and_again, &workers[i]);
-	}
+	start_workers(workers, WORKERS,
+				  (struct worker){.fs = fs, .barrier = &barrier, .rounds = ROUNDS}, paths,
+				  make_again_and_again);
 	(void)pthread_barrier_wait(&barrier);
 	for (int round = 0; round < ROUNDS; round++) {
 		int code = mfs_rmtree(fs, round % 2 == 0 ? "/t" : "/t/a");
@@ -653,15 +654,9 @@ static void a_tree_goes_only_between_two_handles(void **state)
 	pthread_barrier_t barrier;
 	int failures = 0;
 
-	memset(workers, 0, sizeof(workers));
-	assert_int_equal(pthread_barrier_init(&barrier, NULL, WORKERS + 1), 0);
-	for (int i = 0; i < WORKERS; i++) {
-		workers[i].fs = fs;
-		workers[i].barrier = &barrier;
-		workers[i].path = paths[i];
-		workers[i].rounds = ROUNDS;
-		workers[i].thread = start_thread(hold_again_and_again, &workers[i]);
-	}
+	start_workers(workers, WORKERS,
+				  (struct worker){.fs = fs, .barrier = &barrier, .rounds = ROUNDS}, paths,
+				  hold_again_and_again);
 	for (int round = 0; round < ROUNDS; round++) {
 		int code = 0;
 
