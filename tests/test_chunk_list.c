@@ -26,7 +26,7 @@ static void begin(struct fixture *f, uint64_t limit)
 {
 	memset(f, 0, sizeof(*f));
 	mfs__quota_init(&f->quota, limit);
-	f->account = (struct mfs__chunk_account){&f->quota, OVERHEAD, &f->counter};
+	f->account = (struct mfs__chunk_account){&f->quota, OVERHEAD, &f->counter, NULL};
 	f->live = mfs__alloc_live();
 }
 

@@ -35,7 +35,7 @@ static void begin(struct fixture *f, uint64_t limit)
 {
 	memset(f, 0, sizeof *f);
 	mfs__quota_init(&f->quota, limit);
-	f->account = (struct mfs__chunk_account){&f->quota, OVERHEAD, &f->counter};
+	f->account = (struct mfs__chunk_account){&f->quota, OVERHEAD, &f->counter, NULL};
 	f->live = mfs__alloc_live();
 	f->shares = mfs__shares_used();
 }
@@ -1289,7 +1289,7 @@ static struct mfs__file *file_at(mfs *fs, const char *name)
 static struct mfs__file *new_file(void)
 {
 	struct mfs__name name = {"copy", 4, 0};
-	struct mfs__file *file = mfs__file_new(&name, MFS_STORAGE_AUTO, 0);
+	struct mfs__file *file = mfs__file_new(NULL, &name, MFS_STORAGE_AUTO, 0);
 
 	assert_non_null(file);
 	return file;

@@ -66,7 +66,7 @@ static void entry_init(struct entry *entry, const char *text)
 	assert_true(strlen(text) < sizeof(entry->text));
 	strcpy(entry->text, text);
 	entry->name = name_of(entry->text);
-	entry->file = mfs__file_new(&entry->name, 0, 1);
+	entry->file = mfs__file_new(NULL, &entry->name, 0, 1);
 	assert_non_null(entry->file);
 }
 
@@ -75,7 +75,7 @@ static void entry_init_with_hash(struct entry *entry, const char *text, uint32_t
 	assert_true(strlen(text) < sizeof(entry->text));
 	strcpy(entry->text, text);
 	entry->name = name_with_hash(entry->text, hash);
-	entry->file = mfs__file_new(&entry->name, 0, 1);
+	entry->file = mfs__file_new(NULL, &entry->name, 0, 1);
 	assert_non_null(entry->file);
 }
 
@@ -106,7 +106,7 @@ static struct mfs__dentry *dentry_of(const struct entry *entry)
 static struct mfs__directory *make_directory(struct mfs__directory *parent)
 {
 	struct mfs__name name = name_with_hash("directory", 0);
-	struct mfs__directory *directory = mfs__directory_new(&name, parent, 1);
+	struct mfs__directory *directory = mfs__directory_new(NULL, &name, parent, 1);
 
 	assert_non_null(directory);
 	return directory;
@@ -154,7 +154,7 @@ static int prepare(struct mfs__directory *directory, struct mfs__dentry *out1,
 		edits[count++] = (struct mfs__edit){.out = out1};
 	if (out2)
 		edits[count++] = (struct mfs__edit){.out = out2};
-	return mfs__directory_prepare(directory, edits, count, change);
+	return mfs__directory_prepare(NULL, directory, edits, count, change);
 }
 
 static int try_insert(struct mfs__directory *directory, const struct entry *entry)
@@ -389,7 +389,7 @@ static void one_change_replaces_two_names_by_one(void **state)
 	insert(directory, &from);
 	insert(directory, &other);
 	insert(directory, &to);
-	struct mfs__dentry *moved = mfs__dentry_new(&to.name, &from.file->node, 1);
+	struct mfs__dentry *moved = mfs__dentry_new(NULL, &to.name, &from.file->node, 1);
 	assert_non_null(moved);
 
 	assert_true(mfs__directory_lock(directory));
@@ -481,7 +481,7 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 	entry_init_with_hash(&bystander, "bystander", 2);
 	insert(from, &old);
 	insert(from, &bystander);
-	struct mfs__dentry *moved = mfs__dentry_new(&name, &old.file->node, 1);
+	struct mfs__dentry *moved = mfs__dentry_new(NULL, &name, &old.file->node, 1);
 	assert_non_null(moved);
 	uint32_t seq = atomic_load(&to->seq);
 	uint64_t version = atomic_load(&to->version);
@@ -489,6 +489,8 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 		atomic_load(&from->name_bytes) + (from == to ? 0 : atomic_load(&to->name_bytes));
 
 	assert_true(mfs__directory_lock_pair(from, to));
+	/* As a rename does: it marks what is about to get another name. */
+	assert_true(mfs__node_claim(&old.file->node));
 	if (from == to) {
 		assert_code(prepare(from, dentry_of(&old), NULL, moved, &changes[0]), 0);
 		assert_int_equal(changes[0].slots, 2);
@@ -506,6 +508,7 @@ static void move_name(struct mfs__directory *from, struct mfs__directory *to)
 	mfs__directory_commit(changes, 2);
 	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_release);
 	mfs__directory_unlock_pair(from, to);
+	mfs__node_renamed(&old.file->node);
 
 	/* D2: nobody who looked in between was told that the name is there twice, or not at all. */
 	assert_int_equal(peek.looks, 1);

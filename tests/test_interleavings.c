@@ -112,6 +112,37 @@ static void lookup_notices_a_rename_that_came_in_between(void **state)
 	assert_false(mfs_exists(fs, "/d/a"));
 }
 
+static int found_meanwhile;
+
+/* The thread has the directory's mutex: to wait for that would be to wait for ever. */
+static void look_at_others(void)
+{
+	mfs_info info;
+
+	for (int i = 0; i < 100; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof path, "/d/%d", i);
+		found_meanwhile += mfs_stat(fs, path, &info) == 0;
+	}
+}
+
+static void lookup_of_a_name_that_stays_does_not_wait_for_a_rename(void **state)
+{
+	(void)state;
+	make("/d/a", "text");
+	for (int i = 0; i < 100; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof path, "/d/%d", i);
+		make(path, "");
+	}
+	found_meanwhile = 0;
+	act_at("commit: half published", look_at_others, 1);
+	int code = mfs_rename(fs, "/d/a", "/d/b", 0);
+	acted();
+	assert_code(code, 0);
+	assert_int_equal(found_meanwhile, 100);
+}
+
 static void make_many(void)
 {
 	for (int i = 0; i < 500; i++) {
@@ -574,6 +605,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(lookup_notices_a_rename_that_came_in_between),
+		TEST(lookup_of_a_name_that_stays_does_not_wait_for_a_rename),
 		TEST(lookup_with_an_outgrown_table_finds_the_name),
 		TEST(stat_of_a_file_that_goes_meanwhile_does_not_find_it),
 		TEST(stat_tells_nothing_that_was_written_under_another_name),

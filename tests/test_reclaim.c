@@ -29,10 +29,11 @@ struct object {
 /* `size` bytes, an object with its canary at the start. For any thread. */
 static struct object *make_object(size_t size, uint64_t number)
 {
-	struct object *object = mfs__alloc(size);
+	struct mfs__retired *block = mfs__retirable_new(NULL, size);
 
-	if (!object)
+	if (!block)
 		abort();
+	struct object *object = mfs__container_of(block, struct object, retired);
 	object->canary = CANARY ^ number;
 	object->number = number;
 	return object;
@@ -75,7 +76,7 @@ static void last_user_frees_all_that_is_retired(void **state)
 		mfs__reclaim_begin();
 		for (uint64_t i = 0; i < 1000; i++) {
 			size_t size = sizeof(struct object) + i;
-			mfs__retire(&make_object(size, i)->retired, size);
+			mfs__retire(&make_object(size, i)->retired);
 		}
 		mfs__reclaim_end();
 		assert_int_equal(mfs__alloc_live(), live_before);
@@ -88,12 +89,12 @@ static void what_is_retired_is_freed_without_further_calls(void **state)
 	(void)state;
 	mfs__reclaim_begin();
 	/* One small object, which wakes nobody by its size. */
-	mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
+	mfs__retire(&make_object(sizeof(struct object), 1)->retired);
 	AWAIT(mfs__alloc_live() == live_before);
 	AWAIT(mfs__reclaim_pending() == 0);
 	/* And again, when the thread has long gone to sleep for want of anything to do. */
 	spin_for(20 * MFS__NS_PER_MS);
-	mfs__retire(&make_object(sizeof(struct object), 2)->retired, sizeof(struct object));
+	mfs__retire(&make_object(sizeof(struct object), 2)->retired);
 	AWAIT(mfs__alloc_live() == live_before);
 	AWAIT(mfs__reclaim_pending() == 0);
 	mfs__reclaim_end();
@@ -104,10 +105,10 @@ static void other_users_keep_what_is_retired_going(void **state)
 	(void)state;
 	mfs__reclaim_begin();
 	mfs__reclaim_begin();
-	mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
+	mfs__retire(&make_object(sizeof(struct object), 1)->retired);
 	mfs__reclaim_end();
 	AWAIT(mfs__alloc_live() == live_before);
-	mfs__retire(&make_object(sizeof(struct object), 2)->retired, sizeof(struct object));
+	mfs__retire(&make_object(sizeof(struct object), 2)->retired);
 	AWAIT(mfs__alloc_live() == live_before);
 	mfs__reclaim_end();
 }
@@ -170,7 +171,7 @@ static void object_outlives_the_sections_that_may_see_it(bool nested)
 	reader_start(&reader, &source, nested);
 	mfs__rcu_publish(&source, NULL);
 	/* Large enough to wake the thread at once. */
-	mfs__retire(&object->retired, 100 * KIB);
+	mfs__retire(&object->retired);
 	/* All the chances that a hasty reclaimer needs. */
 	int64_t until = mfs__now() + 30 * MFS__NS_PER_MS;
 	while (mfs__now() < until) {
@@ -216,7 +217,7 @@ static void last_user_waits_for_readers(void **state)
 	mfs__rcu_init(&source, object);
 	reader_start(&reader, &source, false);
 	mfs__rcu_publish(&source, NULL);
-	mfs__retire(&object->retired, sizeof(*object));
+	mfs__retire(&object->retired);
 	pthread_t ending = start_thread(end_user, &done);
 	int64_t until = mfs__now() + 30 * MFS__NS_PER_MS;
 	while (mfs__now() < until) {
@@ -245,7 +246,7 @@ static void *retire_much(void *argument)
 	struct retirer *retirer = argument;
 
 	for (size_t i = 0; i < PIECES; i++) {
-		mfs__retire(&make_object(PIECE, i)->retired, PIECE);
+		mfs__retire(&make_object(PIECE, i)->retired);
 		uint64_t pending = mfs__reclaim_pending();
 		if (pending > retirer->most)
 			retirer->most = pending;
@@ -281,7 +282,7 @@ static void who_retires_too_much_waits_for_readers(void **state)
 	assert_true(retirer.most > BOUND);
 	assert_true(retirer.most <= allowed);
 	struct object *last = atomic_load(&source);
-	mfs__retire(&last->retired, sizeof(*last));
+	mfs__retire(&last->retired);
 	mfs__reclaim_end();
 }
 
@@ -296,7 +297,7 @@ static void throttle_lets_through_what_is_little(void **state)
 	mfs__rcu_init(&source, object);
 	reader_start(&reader, &source, false);
 	mfs__rcu_publish(&source, NULL);
-	mfs__retire(&object->retired, BOUND / 2);
+	mfs__retire(&object->retired);
 	/* Comes back although nothing can be freed. */
 	mfs__reclaim_throttle();
 	assert_int_equal(mfs__reclaim_pending(), BOUND / 2);
@@ -329,7 +330,7 @@ static void *swap(void *argument)
 		/* pairs with mfs__rcu_read, and with the exchange of who retires it */
 		struct object *old = atomic_exchange_explicit(slot, object, memory_order_acq_rel);
 		swapper->damaged += !is_intact(old);
-		mfs__retire(&old->retired, old->number & 0xffff);
+		mfs__retire(&old->retired);
 		mfs__reclaim_throttle();
 	}
 	return NULL;
@@ -378,7 +379,7 @@ static void many_threads_retire_under_readers(void **state)
 	}
 	for (size_t i = 0; i < COUNT_OF(swapped); i++) {
 		struct object *object = atomic_load(&swapped[i]);
-		mfs__retire(&object->retired, object->number & 0xffff);
+		mfs__retire(&object->retired);
 	}
 	mfs__reclaim_end();
 }
@@ -422,7 +423,7 @@ static void thread_runs_while_there_are_users(void **state)
 		mfs__reclaim_begin();
 		assert_int_equal(count_reclaimers(&tid), 1);
 		if (round % 2)
-			mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
+			mfs__retire(&make_object(sizeof(struct object), 1)->retired);
 		mfs__reclaim_end();
 		assert_int_equal(count_reclaimers(&tid), 1);
 		mfs__reclaim_end();
@@ -442,7 +443,7 @@ static void thread_takes_no_signals(void **state)
 	(void)state;
 	mfs__reclaim_begin();
 	/* A thread that has not run yet blocks all signals anyway. */
-	mfs__retire(&make_object(sizeof(struct object), 1)->retired, sizeof(struct object));
+	mfs__retire(&make_object(sizeof(struct object), 1)->retired);
 	AWAIT(mfs__alloc_live() == live_before);
 	assert_int_equal(count_reclaimers(&tid), 1);
 	(void)snprintf(path, sizeof(path), "/proc/self/task/%ld/status", tid);
@@ -467,7 +468,7 @@ static void *use_again_and_again(void *unused)
 	(void)unused;
 	for (uint64_t i = 0; i < 100; i++) {
 		mfs__reclaim_begin();
-		mfs__retire(&make_object(1000, i)->retired, 1000);
+		mfs__retire(&make_object(1000, i)->retired);
 		mfs__reclaim_throttle();
 		mfs__reclaim_end();
 	}

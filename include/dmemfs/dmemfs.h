@@ -223,7 +223,9 @@ MFS_API int mfs_new(const mfs_options *options, mfs **out);
  * Thread safety: no other call on the workspace may be under way or follow. Handles are noticed,
  * calls under way are not.
  * Blocks for a grace period (microseconds, or tens of milliseconds while other workspaces are busy)
- * when it was the last one, whose reclaimer thread ends with it.
+ * when it was the last one, whose reclaimer thread ends with it. A workspace of more than some MiB
+ * gives its memory back to the system before this returns; of a smaller one the process's allocator
+ * decides. Calls the functions of buffers that were handed over, see mfs_write_adopt().
  *
  * Errors: MFS_EBUSY (handles are open; the workspace stays as it is).
  * Returns 0.
@@ -243,7 +245,8 @@ typedef struct mfs_usage {
 	uint64_t chunk_overhead; /**< bytes charged for each chunk besides its memory */
 	uint64_t open_handles;   /**< handles not closed yet */
 	uint64_t retired_bytes;  /**< whole process: removed nodes that wait for readers */
-	uint64_t reserved[5];
+	uint64_t idle_bytes;     /**< whole process: freed memory that is kept for the next file */
+	uint64_t reserved[4];
 } mfs_usage;
 
 /**
@@ -255,6 +258,49 @@ typedef struct mfs_usage {
  * Returns 0 and the figures in *out.
  */
 MFS_API int mfs_stats(mfs *fs, mfs_usage *out);
+
+/** How long freed memory is kept; see mfs_memory_options.idle_time. */
+#define MFS_IDLE_NONE INT64_C(-1)
+
+/** Whether to ask the system for huge pages; see mfs_memory_options.huge_pages. */
+enum {
+	MFS_HUGE_PAGES_AUTO = 0, /**< for blocks of 2 MiB and large arenas, where the system has them */
+	MFS_HUGE_PAGES_NEVER = 1, /**< never */
+};
+
+/** Whether workspaces get arenas of jemalloc; see mfs_memory_options.arenas. */
+enum {
+	MFS_ARENAS_AUTO = 0,  /**< those of more than some MiB, where the process has jemalloc */
+	MFS_ARENAS_NEVER = 1, /**< none: the process's allocator is used as it is */
+};
+
+/** How the library treats memory. A zeroed field means its default; struct_size as in mfs_options.
+ */
+typedef struct mfs_memory_options {
+	size_t struct_size;
+	/** Bytes of freed blocks of 2 MiB that are kept for the next file, at most. Default 512 MiB. */
+	uint64_t idle_bytes;
+	/** Milliseconds for which freed memory is kept, at least, or MFS_IDLE_NONE. Default 1000. */
+	int64_t idle_time;
+	/** MFS_HUGE_PAGES_... */
+	int huge_pages;
+	/** MFS_ARENAS_... */
+	int arenas;
+} mfs_memory_options;
+
+/**
+ * Choose how the library treats memory, for all workspaces of the process. NULL: the defaults. May
+ * be called at any time, by any thread. `idle_bytes` and `idle_time` hold at once: what may not be
+ * kept any longer goes back now. `huge_pages` holds for memory that is taken from the system from
+ * now on, `arenas` for workspaces that are made from now on.
+ *
+ * Freed memory is kept because fresh memory costs several times as much to fill;
+ * docs/performance.md has figures. Where other parts of the process need it more, keep less. When
+ * the last workspace is freed, all goes back to the system whatever is set here.
+ *
+ * Errors: MFS_EINVAL, and nothing has changed. Returns 0.
+ */
+MFS_API int mfs_configure_memory(const mfs_memory_options *options);
 
 /*
  * Opening files
@@ -394,6 +440,161 @@ MFS_API int mfs_readable(mfs_file *file);
 MFS_API int mfs_writable(mfs_file *file);
 /** Returns 1 (every file can be sought in), or MFS_EBADF. */
 MFS_API int mfs_seekable(mfs_file *file);
+
+/*
+ * Without copying
+ *
+ * A file's bytes lie in pieces of memory, its chunks: of 4 KiB, 4 KiB, 8 KiB and so on doubling up
+ * to 1 MiB, then of 2 MiB each. A small file is one piece. These calls hand the pieces out, take
+ * some in, and let files share them. What lies together is called a run; it ends where a chunk
+ * ends, or the file.
+ *
+ * Views and reservations need a handle that keeps the file's lock: with MFS_O_SHARED they give
+ * MFS_ENOTSUP.
+ */
+
+/**
+ * The longest run of the file's bytes from `offset`, where they are. Not to be written to.
+ *
+ * Valid until: the handle is closed. For mode "r+b" also only until the next call that changes the
+ * file through this handle.
+ *
+ * Errors: MFS_EBADF (also: not open for reading), MFS_EINVAL, MFS_ENOTSUP (MFS_O_SHARED).
+ * Returns how many bytes lie at *data: 0, with *data NULL, at the end of the file or past it. About
+ * 15 ns, whatever the length.
+ */
+MFS_API int64_t mfs_view(mfs_file *file, int64_t offset, const void **data);
+
+/**
+ * Iterate over the runs of the bytes from *offset to `end`: fill up to `count` entries of `runs`,
+ * which writev() takes as they are, and move *offset behind them. An `end` past the end of the file
+ * means its end; INT64_MAX is allowed. `count` is at least 1.
+ *
+ *     int64_t at = 0;
+ *     struct iovec runs[16];
+ *     for (int n; (n = mfs_view_runs(file, &at, INT64_MAX, runs, 16)) > 0;)
+ *         ...
+ *
+ * Valid until, errors: as mfs_view(). The iterator is the offset: there is nothing to close.
+ * Returns how many entries are filled, 0 when nothing is left.
+ */
+MFS_API int mfs_view_runs(mfs_file *file, int64_t *offset, int64_t end, struct iovec *runs,
+						  int count);
+
+/**
+ * Make room for up to `size` bytes at the cursor (mode "ab": at the end) and hand it out to be
+ * filled in place. mfs_commit() makes the bytes part of the file.
+ *
+ * What lies past the end of the file is not cleared. Where the file has bytes already, these are
+ * what is handed out, and to change them changes the file at once, committed or not.
+ *
+ * Valid until: the handle's next call that writes, truncates, seeks, reserves or commits, or from
+ * which bytes are copied (mfs_copy_range(), mfs_read_to_fd()), or its close. These drop a
+ * reservation that is not committed; what it took stays for the next writes, until the handle is
+ * closed.
+ *
+ * Errors: MFS_EBADF (also: not open for writing), MFS_EINVAL (size 0), MFS_ENOTSUP (MFS_O_SHARED; a
+ * sequential file, not at the end), MFS_EQUOTA, MFS_ENOMEM, MFS_EFBIG.
+ * Returns how many bytes may be filled at *data: at least 1, at most `size`, less where a chunk
+ * ends before.
+ */
+MFS_API int64_t mfs_reserve(mfs_file *file, size_t size, void **data);
+
+/**
+ * Make the first `size` bytes of the reservation part of the file, and move the cursor behind them.
+ * A gap between the end of the file and the reservation is filled with zeros. `size` 0 drops the
+ * reservation. The generation grows by one, as for a write.
+ *
+ * Errors: MFS_EBADF, MFS_EINVAL (nothing is reserved, or less than `size`; a reservation that was
+ * there stays). Returns 0.
+ */
+MFS_API int mfs_commit(mfs_file *file, size_t size);
+
+/** Takes back a buffer that was handed over; see mfs_write_adopt(). */
+typedef void mfs_release(void *user, void *buffer, size_t length);
+
+/**
+ * mfs_write() of a buffer that is handed over with it: its memory becomes the file's, chunk by
+ * chunk. Only what fills a chunk in part is copied: what lies before the first chunk that the
+ * write covers from its start, and where the file goes on behind the write, what lies behind the
+ * last one. So a buffer written to an empty file is not copied at all.
+ *
+ * On success the buffer belongs to the library, which never writes to it (it may be read-only
+ * memory; nobody else may change it). A later write to such a chunk takes a copy of it. When the
+ * last chunk is gone that lies in the buffer, also those of copies of the file, release(user,
+ * buffer, length) is called once: by the thread whose call let go of it, with no lock held, before
+ * that call returns. If nothing had to be kept that is this call. It may call any function of the
+ * library but not mfs_free() of this workspace. After a fork, the child calls it for its own copy,
+ * but not for what other threads were letting go of just then.
+ *
+ * The quota is charged for what is adopted as for what is copied. `release` may be NULL for memory
+ * that stays.
+ *
+ * Errors: as mfs_write(), and MFS_EINVAL (NULL, length 0). The buffer is then the caller's, and
+ * `release` is not called. Returns `length`.
+ */
+MFS_API int64_t mfs_write_adopt(mfs_file *file, void *buffer, size_t length, mfs_release *release,
+								void *user);
+
+/**
+ * Copy up to `size` bytes from one open file to another, or within one. Cursors stay. `to` in mode
+ * "ab" takes them at its end, whatever `to_offset`. INT64_MAX copies all that is there.
+ *
+ * Chunks that the range covers whole, and that begin at the same place within a chunk of the same
+ * length in both files, are shared as mfs_copy() shares them and cost no copy: all of them if the
+ * offsets are equal, those past 2 MiB if they differ by a multiple of 2 MiB. All else is copied, as
+ * is everything between two workspaces. The range read is as of one instant, so it may overlap the
+ * range written.
+ *
+ * Errors: those of mfs_pread() and mfs_pwrite(). Returns the bytes copied, less than `size` only
+ * where the source ends.
+ */
+MFS_API int64_t mfs_copy_range(mfs_file *from, int64_t from_offset, mfs_file *to, int64_t to_offset,
+							   int64_t size);
+
+/**
+ * Write up to `size` bytes from `offset` to a descriptor of the host (a file, pipe or socket),
+ * straight from the file's memory. The cursor stays. What is written is the file as of one instant.
+ * No lock of this call is held while the descriptor blocks; short writes, and writes that a signal
+ * interrupts, are repeated. SIGPIPE comes as from write().
+ *
+ * Errors: MFS_EHOST (errno has the host's reason), those of mfs_pread(), and MFS_ENOMEM.
+ * Returns the bytes written: less than `size` where the file ends, or where the descriptor refused
+ * more (a full pipe that does not block, say) after it took some.
+ */
+MFS_API int64_t mfs_read_to_fd(mfs_file *file, int64_t offset, int64_t size, int fd);
+
+/**
+ * Read up to `size` bytes from a descriptor of the host straight into the file's memory, from
+ * `offset` on (mode "ab": at the end). The cursor stays.
+ *
+ * Works in pieces of up to 2 MiB, each of which appears at once when it is complete, or the input
+ * ends. The quota for a piece is set aside before it is read, so that nothing is read that cannot
+ * be kept; where there is not enough, the piece is as long as there is. No lock of this call is
+ * held while the descriptor blocks. Reads on until `size` or the end of the input, also after
+ * signals. `size` may be INT64_MAX.
+ *
+ * A piece that was read is lost where it finds no place: memory runs out, the handle is closed
+ * meanwhile, with MFS_O_SHARED the file's lock is not to be had in time, or another thread has
+ * changed the file's size so that the quota does not do.
+ *
+ * Errors: MFS_EHOST (errno has the host's reason), and those of mfs_pwrite().
+ * Returns the bytes taken over: less than `size` at the end of the input, or where an error came
+ * after some. Made again, the call then gives 0 at the end, or the error if there still is one.
+ */
+MFS_API int64_t mfs_write_from_fd(mfs_file *file, int64_t offset, int64_t size, int fd);
+
+/**
+ * Copy a file, as of one instant, into a sealed memfd: a descriptor that any library or process can
+ * read or map, and that nobody can change. Waits for the file's lock up to default_lock_timeout,
+ * and gives it back before it copies. The memory is the kernel's, and not charged to the quota.
+ * The memfd has the file's name. Close-on-exec is set; the position is 0. Linux only.
+ *
+ * Errors: MFS_EHOST (errno has the reason), MFS_ENOENT, MFS_EISDIR, MFS_ENOTDIR, MFS_EBUSY,
+ * MFS_ETIMEDOUT, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_EMFILE, MFS_ENOMEM, MFS_ENOTSUP (elsewhere).
+ * Returns the descriptor, to be closed with close().
+ */
+MFS_API int mfs_export_fd(mfs *fs, const char *path);
 
 /*
  * The tree

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
 
-#include "base/compiler.h"
+#include "base/jemalloc.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#if !MFS__SANITIZED
-/* jemalloc's own declarations would make the references strong. The flags argument is 0. */
-extern void *mallocx(size_t size, int flags) __attribute__((weak));
-extern void *rallocx(void *block, size_t size, int flags) __attribute__((weak));
-extern void sdallocx(void *block, size_t size, int flags) __attribute__((weak));
-#define HAVE_JEMALLOC (mallocx && rallocx && sdallocx)
+#ifdef __GLIBC__
+#include <malloc.h>
 #endif
 
 #ifdef MFS_TEST_HOOKS
@@ -62,11 +57,9 @@ void *mfs__alloc(size_t size)
 
 	if (mfs__alloc_must_fail())
 		return NULL;
-#if !MFS__SANITIZED
-	if (HAVE_JEMALLOC)
+	if (MFS__HAVE_JEMALLOC)
 		block = mallocx(size, 0);
 	else
-#endif
 		block = malloc(size);
 	if (block)
 		mfs__alloc_count(1);
@@ -87,10 +80,8 @@ void *mfs__realloc(void *block, size_t old_size, size_t new_size)
 	(void)old_size;
 	if (mfs__alloc_must_fail())
 		return NULL;
-#if !MFS__SANITIZED
-	if (HAVE_JEMALLOC)
+	if (MFS__HAVE_JEMALLOC)
 		return rallocx(block, new_size, 0);
-#endif
 	return realloc(block, new_size);
 }
 
@@ -99,14 +90,18 @@ void mfs__free(void *block, size_t size)
 	if (!block)
 		return;
 	mfs__alloc_count(-1);
-#if !MFS__SANITIZED
-	if (HAVE_JEMALLOC) {
+	if (MFS__HAVE_JEMALLOC)
 		sdallocx(block, size, 0);
-		return;
-	}
+	else
+		free(block);
+}
+
+void mfs__alloc_trim(void)
+{
+#if defined(__GLIBC__) && !MFS__SANITIZED
+	if (!MFS__HAVE_JEMALLOC)
+		(void)malloc_trim(0);
 #endif
-	(void)size;
-	free(block);
 }
 
 void *mfs__alloc_immortal(size_t alignment, size_t size)

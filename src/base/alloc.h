@@ -30,6 +30,12 @@ void *mfs__realloc(void *block, size_t old_size, size_t new_size);
 /** Free a block of mfs__alloc(), whose size must be told. NULL is allowed. */
 void mfs__free(void *block, size_t size);
 
+/**
+ * Have the C library give back what it keeps of freed memory, where that is the allocator and knows
+ * how to. Its time grows with the memory that the process has: after much was freed.
+ */
+void mfs__alloc_trim(void);
+
 /** Blocks with an alignment of their own, for what wants cache lines to itself. Not cleared. */
 void *mfs__alloc_aligned(size_t alignment, size_t size);
 void mfs__free_aligned(void *block);

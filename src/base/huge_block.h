@@ -4,8 +4,8 @@
  *
  * The first touch of fresh memory costs several times what copying into it does; with huge pages a
  * fraction of that, and with a block that was used a moment ago nothing. So freed blocks are kept
- * for a while: at most MFS__HUGE_IDLE_MAX of them, each for a second or two. The last workspace's
- * end gives all back.
+ * for a while: as many and as long as base/memory.h says, which is 512 MiB and a second or two. The
+ * last workspace's end gives all back.
  *
  * One mutex guards the idle blocks. It is taken once for 2 MiB of data.
  */
@@ -14,10 +14,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MFS__HUGE_SIZE ((size_t)2 << 20)
-/** Idle blocks that are kept: 512 MiB. */
-#define MFS__HUGE_IDLE_MAX 256
 
 /** A block of MFS__HUGE_SIZE bytes, not cleared. Returns NULL when there is no memory. */
 void *mfs__huge_alloc(void);
@@ -29,10 +28,20 @@ void mfs__huge_free(void *block);
 void *mfs__huge_take(void);
 void mfs__huge_put(void *block);
 
-/** Give idle blocks back to the system: those that are idle for long, or all. */
+/** Give idle blocks back to the system: those that are idle for long or too many, or all. */
 void mfs__huge_trim(bool all);
 
 /** Are there idle blocks? A hint. */
 bool mfs__huge_has_idle(void);
+
+/** Bytes of idle blocks. */
+uint64_t mfs__huge_idle_bytes(void);
+
+/**
+ * Fresh memory of the system at a multiple of `alignment`, a power of two and at least a page; with
+ * `huge`, on huge pages if the process wants them. To be given back by munmap(). Returns NULL when
+ * there is no memory.
+ */
+void *mfs__map_aligned(size_t size, size_t alignment, bool huge);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/huge_block.h"
+#include "base/memory.h"
 #include "base/reclaim.h"
 #include "base/stripe.h"
 
@@ -38,6 +39,11 @@ bool mfs__page_has_idle(void)
 	return false;
 }
 
+uint64_t mfs__page_idle_bytes(void)
+{
+	return 0;
+}
+
 #else
 
 /* Pages of a span, the header's own included. */
@@ -46,8 +52,7 @@ bool mfs__page_has_idle(void)
 /* Pages that a stripe keeps, and how many it takes or gives at a time. */
 #define KEPT       64
 #define BATCH      32
-/* How long a span is left alone before its free pages go back, and in runs of how many. */
-#define IDLE_NS    MFS__NS_PER_S
+/* The free pages of a span that is left alone go back in runs of so many. */
 #define RUN_PAGES  16
 /* Spans that are looked after at a time, with the mutex held. */
 #define TRIM_SPANS 32
@@ -68,6 +73,8 @@ static pthread_mutex_t spans_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct span *spans; /* those with free pages; under spans_mutex */
 /* Atomic, changed under spans_mutex: is there a span with free pages that were not given back? */
 static atomic_bool has_idle;
+/* Atomic, changed under spans_mutex: free pages of spans of which none were given back. */
+static _Atomic uint64_t idle_pages;
 
 static struct stripe {
 	_Alignas(2 * MFS__CACHE_LINE) pthread_mutex_t mutex;
@@ -101,6 +108,14 @@ static void list_remove(struct span *span)
 		span->next->link = span->link;
 }
 
+/* Under spans_mutex. */
+static void count_idle(int change)
+{
+	uint64_t pages = atomic_load_explicit(&idle_pages, memory_order_relaxed);
+
+	atomic_store_explicit(&idle_pages, pages + (uint64_t)(int64_t)change, memory_order_relaxed);
+}
+
 /* Under spans_mutex. Returns NULL when there is no memory. */
 static struct span *span_new(void)
 {
@@ -110,6 +125,7 @@ static struct span *span_new(void)
 		return NULL;
 	/* The block may hold what its last user left there. */
 	*span = (struct span){.free_count = SPAN_PAGES - 1};
+	count_idle(SPAN_PAGES - 1);
 	memset(span->free, 0xff, sizeof span->free);
 	span->free[0] &= ~UINT64_C(1);
 	list_insert(span);
@@ -133,6 +149,8 @@ static void *take_page(struct span *span)
 		word++;
 	unsigned bit = (unsigned)__builtin_ctzll(span->free[word]);
 	span->free[word] &= span->free[word] - 1;
+	if (!span->trimmed)
+		count_idle(-1);
 	if (--span->free_count == 0)
 		list_remove(span);
 	return (char *)span + (word * 64 + bit) * MFS__PAGE_SIZE;
@@ -177,10 +195,13 @@ static void spill(struct stripe *stripe, unsigned count)
 		size_t number = (size_t)((char *)stripe->pages[i] - (char *)span) / MFS__PAGE_SIZE;
 		span->free[number / 64] |= UINT64_C(1) << (number % 64);
 		span->used_at = now;
+		/* Of a span that was trimmed, what is cold counts again. It will soon go once more. */
+		count_idle(span->trimmed ? (int)span->free_count + 1 : 1);
 		span->trimmed = false;
 		if (span->free_count++ == 0)
 			list_insert(span);
 		if (span->free_count == SPAN_PAGES - 1) {
+			count_idle(-(int)span->free_count);
 			list_remove(span);
 			span->next = empty;
 			empty = span;
@@ -241,6 +262,7 @@ static void trim_span(struct span *span)
 		start = page + 1;
 	}
 	span->trimmed = true;
+	count_idle(-(int)span->free_count);
 }
 
 void mfs__page_trim(bool all)
@@ -253,7 +275,9 @@ void mfs__page_trim(bool all)
 		}
 	}
 	pthread_mutex_lock(&spans_mutex);
-	int64_t before = all ? INT64_MAX : mfs__now() - IDLE_NS;
+	int64_t before = INT64_MAX;
+	if (!all)
+		before = mfs__now() - atomic_load_explicit(&mfs__memory.idle_ns, memory_order_relaxed);
 	unsigned trimmed = 0;
 	bool more = false;
 	for (struct span *span = spans; span; span = span->next) {
@@ -273,6 +297,11 @@ void mfs__page_trim(bool all)
 bool mfs__page_has_idle(void)
 {
 	return atomic_load_explicit(&has_idle, memory_order_relaxed);
+}
+
+uint64_t mfs__page_idle_bytes(void)
+{
+	return atomic_load_explicit(&idle_pages, memory_order_relaxed) * MFS__PAGE_SIZE;
 }
 
 #endif

@@ -10,13 +10,14 @@
  *   span    a huge block: a header in its first page, which says which of the others are free
  *
  * A span whose pages are all free goes back to the huge blocks. What is free in a span that has
- * been left alone for a second goes back to the system, in runs of 64 KiB and more.
+ * been left alone for a while goes back to the system, in runs of 64 KiB and more.
  */
 #ifndef MFS_BASE_PAGE_POOL_H
 #define MFS_BASE_PAGE_POOL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MFS__PAGE_SIZE ((size_t)4096)
 
@@ -34,5 +35,8 @@ void mfs__page_trim(bool all);
 
 /** Is there memory that mfs__page_trim() may give back, now or later? A hint. */
 bool mfs__page_has_idle(void);
+
+/** Bytes of free pages that were not given back, but for those that stripes keep. */
+uint64_t mfs__page_idle_bytes(void);
 
 #endif

@@ -8,14 +8,16 @@
  * soon allocated again, by the processor that has it in its cache, and the reclaimer does not even
  * look at it. What nobody has freed by the next round, the reclaimer frees.
  *
- * Locks: users_mutex, then round_mutex. Nothing of the library is taken under either.
+ * Locks: users_mutex, then round_mutex. Under these come only the locks of the allocators: of
+ * arenas, pages and huge blocks.
  */
 #include "base/reclaim.h"
 
-#include "base/alloc.h"
+#include "base/arena.h"
 #include "base/compiler.h"
 #include "base/futex.h"
 #include "base/huge_block.h"
+#include "base/memory.h"
 #include "base/page_pool.h"
 #include "base/rcu.h"
 #include "base/stripe.h"
@@ -30,8 +32,9 @@
 #define FLUSH_BYTES (64 << 10)
 /* How long the reclaimer lets objects gather. */
 #define NAP_NS (1 * MFS__NS_PER_MS)
-/* How often idle blocks are looked after. */
-#define TRIM_NS MFS__NS_PER_S
+/* How often idle memory is looked after: as often as it may have become old, within bounds. */
+#define TRIM_NS_MIN (10 * MFS__NS_PER_MS)
+#define TRIM_NS_MAX MFS__NS_PER_S
 
 /*
  * Pushing and then looking whether the reclaimer sleeps must not be reordered, nor going to sleep
@@ -97,17 +100,33 @@ static void flush(struct stripe *stripe)
 	atomic_fetch_sub_explicit(&stripe->bytes, bytes, memory_order_relaxed);
 }
 
-void mfs__retire(struct mfs__retired *retired, size_t size)
+struct mfs__retired *mfs__retirable_new(struct mfs__arena *arena, size_t size)
+{
+	uint32_t slot;
+
+	if (size > UINT32_MAX)
+		return NULL;
+	struct mfs__retired *block = mfs__arena_alloc_numbered(arena, size, &slot);
+	if (block)
+		*block = (struct mfs__retired){.size = (uint32_t)size, .slot = slot};
+	return block;
+}
+
+void mfs__retirable_free(struct mfs__retired *retired)
+{
+	mfs__arena_free_numbered(retired->slot, retired, retired->size);
+}
+
+void mfs__retire(struct mfs__retired *retired)
 {
 #ifdef MFS_PLANT_NO_GRACE_PERIOD
 	/* A planted bug, for the test that the race detector notices it. */
-	mfs__free(retired, size);
+	mfs__retirable_free(retired);
 	return;
 #endif
 	struct stripe *stripe = &stripes[mfs__stripe()];
-
-	retired->size = size;
-	int64_t bytes = atomic_fetch_add_explicit(&stripe->bytes, (int64_t)size, memory_order_relaxed);
+	int64_t size = retired->size;
+	int64_t bytes = atomic_fetch_add_explicit(&stripe->bytes, size, memory_order_relaxed);
 
 	struct mfs__retired *top = atomic_load_explicit(&stripe->top, memory_order_relaxed);
 	do {
@@ -115,7 +134,7 @@ void mfs__retire(struct mfs__retired *retired, size_t size)
 		/* pairs with run_round and rest */
 	} while (!atomic_compare_exchange_weak_explicit(&stripe->top, &top, retired, ORDER_PUSH,
 													memory_order_relaxed));
-	bool full = bytes + (int64_t)size >= FLUSH_BYTES;
+	bool full = bytes + size >= FLUSH_BYTES;
 	if (full)
 		flush(stripe);
 	if (full || !top) {
@@ -128,14 +147,18 @@ void mfs__retire(struct mfs__retired *retired, size_t size)
 
 static void free_list(struct mfs__retired *list)
 {
+	struct mfs__arena_batch batch = {0};
 	int64_t bytes = 0;
 
+	if (!list)
+		return;
 	while (list) {
 		struct mfs__retired *next = list->next;
-		bytes += (int64_t)list->size;
-		mfs__free(list, list->size);
+		bytes += list->size;
+		mfs__arena_batch_free(&batch, list->slot, list, list->size);
 		list = next;
 	}
+	mfs__arena_batch_end(&batch);
 	atomic_fetch_sub_explicit(&flushed, bytes, memory_order_relaxed);
 }
 
@@ -215,6 +238,15 @@ static bool nothing_retired(void)
 	return true;
 }
 
+static int64_t trim_interval(void)
+{
+	int64_t interval = atomic_load_explicit(&mfs__memory.idle_ns, memory_order_relaxed);
+
+	if (interval > TRIM_NS_MAX)
+		return TRIM_NS_MAX;
+	return interval < TRIM_NS_MIN ? TRIM_NS_MIN : interval;
+}
+
 /* Let objects gather, or sleep until there is one, or until idle blocks are to be given back. */
 static void rest(uint32_t state)
 {
@@ -222,8 +254,8 @@ static void rest(uint32_t state)
 
 	if (state == NAPPING)
 		until = mfs__now() + NAP_NS;
-	else if (mfs__huge_has_idle() || mfs__page_has_idle())
-		until = mfs__now() + TRIM_NS;
+	else if (mfs__huge_has_idle() || mfs__page_has_idle() || mfs__arena_has_idle())
+		until = mfs__now() + trim_interval();
 
 	/* pairs with the look at the state in mfs__retire */
 	atomic_store_explicit(&reclaimer_state, state, memory_order_seq_cst);
@@ -244,10 +276,11 @@ static void drain(void)
 		continue;
 }
 
-/* Give memory that is idle for long back. Like a round, it keeps a fork out. */
-static void trim_idle(void)
+void mfs__reclaim_trim(void)
 {
+	/* Like a round, it keeps a fork out. */
 	pthread_mutex_lock(&round_mutex);
+	mfs__arena_trim(false);
 	mfs__page_trim(false);
 	mfs__huge_trim(false);
 	pthread_mutex_unlock(&round_mutex);
@@ -265,7 +298,7 @@ static void *reclaimer(void *unused)
 			drain();
 			return NULL;
 		} else {
-			trim_idle();
+			mfs__reclaim_trim();
 			rest(SLEEPING);
 		}
 	}
@@ -350,6 +383,7 @@ void mfs__reclaim_end(void)
 		} else {
 			drain();
 		}
+		mfs__arena_trim(true);
 		mfs__page_trim(true);
 		mfs__huge_trim(true);
 	}
@@ -369,12 +403,19 @@ void mfs__reclaim_fork_prepare(void)
 {
 	pthread_mutex_lock(&users_mutex);
 	pthread_mutex_lock(&round_mutex);
+	mfs__arena_fork_prepare();
+}
+
+static void unlock_after_fork(void)
+{
+	pthread_mutex_unlock(&round_mutex);
+	pthread_mutex_unlock(&users_mutex);
 }
 
 void mfs__reclaim_fork_parent(void)
 {
-	pthread_mutex_unlock(&round_mutex);
-	pthread_mutex_unlock(&users_mutex);
+	mfs__arena_fork_parent();
+	unlock_after_fork();
 }
 
 void mfs__reclaim_fork_child(void)
@@ -382,5 +423,6 @@ void mfs__reclaim_fork_child(void)
 	atomic_store_explicit(&running, false, memory_order_relaxed);
 	atomic_store_explicit(&reclaimer_state, AWAKE, memory_order_relaxed);
 	atomic_store_explicit(&throttled, 0, memory_order_relaxed);
-	mfs__reclaim_fork_parent();
+	mfs__arena_fork_child();
+	unlock_after_fork();
 }

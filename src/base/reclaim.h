@@ -13,20 +13,33 @@
 #ifndef MFS_BASE_RECLAIM_H
 #define MFS_BASE_RECLAIM_H
 
+#include "base/arena.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-/** First member of everything that is retired. Used by mfs__retire() alone. */
+/** First member of everything that is retired. */
 struct mfs__retired {
-	struct mfs__retired *next;
-	size_t size;
+	struct mfs__retired *next; /* for mfs__retire(); until then for the object's owner */
+	/* Constant after creation: of the block, and where it came from. */
+	uint32_t size;
+	uint32_t slot;
 };
 
 /**
- * Free `size` bytes that mfs__alloc() gave, which start with `retired`, after a grace period. The
- * object must be unreachable for readers that come now. Never fails, does not block.
+ * A block that can be retired, of `size` bytes, at most UINT32_MAX: it starts with the struct
+ * above, which is filled in. The rest is not cleared. Returns NULL when there is no memory.
  */
-void mfs__retire(struct mfs__retired *retired, size_t size);
+struct mfs__retired *mfs__retirable_new(struct mfs__arena *arena, size_t size);
+
+/** Free such a block at once. */
+void mfs__retirable_free(struct mfs__retired *retired);
+
+/**
+ * Free such a block after a grace period. It must be unreachable for readers that come now. Never
+ * fails, does not block.
+ */
+void mfs__retire(struct mfs__retired *retired);
 
 /**
  * Free what is ready, and hold the caller back while too many bytes are retired. To be called with
@@ -36,6 +49,9 @@ void mfs__reclaim_throttle(void);
 
 /** See to it that the thread, if it sleeps, looks soon at what has to be freed after a time. */
 void mfs__reclaim_nudge(void);
+
+/** Give memory that is idle for long back to the system. The thread does it from time to time. */
+void mfs__reclaim_trim(void);
 
 /** Count in a user, a workspace: the first one starts the thread. */
 void mfs__reclaim_begin(void);

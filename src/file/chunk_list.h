@@ -33,6 +33,7 @@
 #ifndef MFS_FILE_CHUNK_LIST_H
 #define MFS_FILE_CHUNK_LIST_H
 
+#include "base/arena.h"
 #include "limit/quota.h"
 
 #include <stdbool.h>
@@ -64,11 +65,12 @@ struct mfs__chunk_list {
 	uint32_t was_regrown : 1; /* and then extended again */
 };
 
-/** Where a list's chunks are charged and counted. */
+/** Where a list's chunks are charged and counted, and get their memory. */
 struct mfs__chunk_account {
 	struct mfs__quota *quota;
 	uint64_t overhead;        /* bytes charged for each chunk besides its capacity */
 	_Atomic int64_t *counter; /* counts chunks; the calling thread's stripe */
+	struct mfs__arena *arena; /* may be NULL */
 };
 
 /** The number of the chunk in which `offset` lies. */
@@ -145,6 +147,66 @@ static inline int mfs__chunks_grow(struct mfs__chunk_list *list,
 	return mfs__chunks_prepare(list, account, used, used, size);
 }
 
+/** Chunks made elsewhere that are to become a list's. */
+struct mfs__splice {
+	/* For the list's chunks from number `first` on, before `end`. Without bytes: none for there. */
+	struct mfs__chunk *chunks;
+	uint32_t first;
+	uint32_t end;
+	uint64_t prepaid; /* charged for the growth already; the rest of it is given back */
+	bool keeps;       /* the bytes between `from` and `to` stay as they are */
+};
+
+/** Does a splice, which may be NULL, bring the chunk with this number? */
+static inline bool mfs__splice_has(const struct mfs__splice *splice, uint32_t index)
+{
+	return splice && index >= splice->first && index < splice->end &&
+		   splice->chunks[index - splice->first].bytes;
+}
+
+/**
+ * mfs__chunks_prepare(), with chunks that take the place of the list's own, or come behind them.
+ * Each has the full length of its place and all bytes that lie there between `from` and `to`; the
+ * one that becomes the list's last may be shorter, with all that is in use. What they hold must not
+ * be written any more. `splice` may be NULL.
+ *
+ * Returns 0, and the chunks are the list's; or a failure as mfs__chunks_prepare(), and they, and
+ * what is prepaid, still are the caller's.
+ */
+int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+					   uint64_t used, uint64_t from, uint64_t to, const struct mfs__splice *splice);
+
+/** What is missing in the quota's charge for `to` bytes to fit, without room ahead. */
+uint64_t mfs__chunks_price(struct mfs__chunk_list *list, uint64_t overhead, uint64_t to);
+
+/**
+ * Chunks that a call holds, beside the lists that have them: what they hold stays as it is until
+ * the snapshot is dropped, whatever becomes of the file. Not charged.
+ */
+#define MFS__SNAPSHOT_FEW 16
+struct mfs__snapshot {
+	struct mfs__chunk *chunks; /* from number `first` on; without bytes: given to a list */
+	uint32_t first;
+	uint32_t count;
+	struct mfs__chunk few[MFS__SNAPSHOT_FEW];
+};
+
+/**
+ * Hold the chunks that have the bytes from `from` to `to`, all within the capacity. Needs the lock
+ * that mfs__chunks_clone() needs. Costs the chunks, not the bytes. Returns 0 or MFS_ENOMEM, noted,
+ * with an empty snapshot.
+ */
+int mfs__chunks_snapshot(struct mfs__chunk_list *list, uint64_t from, uint64_t to,
+						 struct mfs__snapshot *out);
+
+/** Where `offset` is in a snapshot, and in *part how many of the `length` bytes there lie together.
+ */
+const unsigned char *mfs__snapshot_at(const struct mfs__snapshot *snapshot, uint64_t offset,
+									  uint64_t length, size_t *part);
+
+/** Let go of the chunks; `arena` is that of the workspace they come from. */
+void mfs__snapshot_drop(struct mfs__snapshot *snapshot, struct mfs__arena *arena);
+
 /**
  * Give the empty list `to`, which no other thread knows, the first `size` bytes of `from`, by
  * sharing chunks: all that has been written of it. A last chunk of which a good part is unused is
@@ -171,6 +233,22 @@ void mfs__chunks_shrink(struct mfs__chunk_list *list, const struct mfs__chunk_ac
  */
 void mfs__chunks_trim(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
 					  uint64_t size);
+
+/**
+ * Where `offset`, within the capacity, is, and in *part how many of the `length` bytes from there
+ * lie together.
+ */
+static inline unsigned char *mfs__chunks_part(struct mfs__chunk_list *list, uint64_t offset,
+											  uint64_t length, size_t *part)
+{
+	uint32_t index = mfs__chunk_index(offset);
+	size_t skip = (size_t)(offset - mfs__chunk_start(index));
+	const struct mfs__chunk *chunk = mfs__chunk_at(list, index);
+	size_t left = chunk->capacity - skip;
+
+	*part = length < left ? (size_t)length : left;
+	return chunk->bytes + skip;
+}
 
 /** Copy `length` bytes at `offset`, all within the capacity, to `target`. */
 void mfs__chunks_read(struct mfs__chunk_list *list, uint64_t offset, void *target, size_t length);

@@ -11,8 +11,8 @@
 /* Shares of the first segment. */
 #define FIRST_SHIFT 10
 #define FIRST       (UINT32_C(1) << FIRST_SHIFT)
-/* As many as numbers of 32 bits need. */
-#define SEGMENTS (32 - FIRST_SHIFT)
+/* As many as numbers of 31 bits need. */
+#define SEGMENTS (31 - FIRST_SHIFT)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 /*
@@ -33,6 +33,7 @@ static unsigned segment_of(uint32_t share)
 
 static _Atomic uint32_t *word_of(uint32_t share)
 {
+	share &= ~MFS__SHARE_ADOPTED;
 	unsigned segment = segment_of(share);
 
 	return &segments[segment][share + FIRST - (FIRST << segment)];
@@ -50,6 +51,7 @@ static void set_next(uint32_t share, uint32_t next)
 
 void mfs__shares_add(struct mfs__shares *shares, uint32_t share)
 {
+	share &= ~MFS__SHARE_ADOPTED;
 	set_next(share, shares->first);
 	shares->first = share;
 	if (shares->count++ == 0)
@@ -69,7 +71,7 @@ static uint32_t take_first(struct mfs__shares *shares)
 /* Under mutex. Returns 0 when there is no memory. */
 static uint32_t make_share(void)
 {
-	if (made > UINT32_MAX - FIRST)
+	if (made > MFS__SHARE_ADOPTED - FIRST)
 		return 0;
 	unsigned segment = segment_of(made);
 	if (!segments[segment]) {
@@ -139,13 +141,28 @@ uint32_t mfs__share_join(_Atomic uint32_t *chunk_share, struct mfs__shares *fres
 			return mine;
 		mfs__shares_add(fresh, mine);
 	}
+	mfs__share_add(share);
+	return share;
+}
+
+uint32_t mfs__share_begin(struct mfs__shares *fresh)
+{
+	uint32_t share = take_first(fresh);
+
+	atomic_store_explicit(word_of(share), 1, memory_order_relaxed);
+	return share;
+}
+
+void mfs__share_add(uint32_t share)
+{
 	/* Nothing to order: the count cannot end, and the file's lock has ordered the bytes. */
 	atomic_fetch_add_explicit(word_of(share), 1, memory_order_relaxed);
-	return share;
 }
 
 bool mfs__share_is_mine(uint32_t share)
 {
+	if (share & MFS__SHARE_ADOPTED)
+		return false;
 	/* pairs with mfs__share_drop: the caller's writes come after the reads of former holders */
 	bool mine = atomic_load_explicit(word_of(share), memory_order_acquire) == 1;
 

@@ -15,6 +15,9 @@
  *       exclusively: every other chunk that had the share is gone, and so are all reads of it.
  *   S4  The drop that ends a count comes after all reads by all former holders.
  *
+ * Shares with MFS__SHARE_ADOPTED stand for bytes that a caller handed over (file/adopted.h). These
+ * are never anybody's own, however few hold them, and when the count ends, their owner is told.
+ *
  * The table is made of segments that never move, of 4 KiB, 8 KiB, 16 KiB and so on, as many as the
  * most shares that were ever in use at the same time want: 4 bytes for each. Its memory is never
  * given back, but used again.
@@ -30,6 +33,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/** Set in a chunk's share, not in the numbers of a chain: the bytes belong to an adopted buffer. */
+#define MFS__SHARE_ADOPTED (UINT32_C(1) << 31)
 
 /** Shares that the caller has and no chunk has, as a chain through the table. All zeros: none. */
 struct mfs__shares {
@@ -65,6 +71,14 @@ bool mfs__share_is_mine(uint32_t share);
 /** Count out a holder. Returns true if it was the last: bytes and share are the caller's to free.
  */
 bool mfs__share_drop(uint32_t share);
+
+/**
+ * Take the first share of the chain, which is not empty, for bytes that have one holder.
+ */
+uint32_t mfs__share_begin(struct mfs__shares *fresh);
+
+/** Count in one more holder of bytes that have a share, under the rule S1. */
+void mfs__share_add(uint32_t share);
 
 /** How many hold the bytes. For checks, while no other thread works. */
 uint32_t mfs__share_holders(uint32_t share);

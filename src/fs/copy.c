@@ -7,6 +7,7 @@
 #include "fs/file_data.h"
 #include "fs/lock_wait.h"
 #include "fs/namespace.h"
+#include "tree/file_lock.h"
 #include "tree/region.h"
 
 /* What a copied file begins with. */
@@ -113,7 +114,7 @@ static int insert(struct copying *c, struct mfs__node *copy, uint64_t nodes)
 		c->to_is_at_fault = true;
 		return MFS_EEXIST;
 	}
-	int code = mfs__directory_prepare(c->to.parent, &edit, 1, &change);
+	int code = mfs__directory_prepare(c->fs->arena, c->to.parent, &edit, 1, &change);
 	if (code)
 		return code;
 	code = mfs__nodes_reserve(c->fs, nodes);
@@ -132,7 +133,8 @@ static int insert(struct copying *c, struct mfs__node *copy, uint64_t nodes)
 static int copy_locked(struct copying *c, struct mfs__file *file)
 {
 	mfs *fs = c->fs;
-	struct mfs__file *copy = mfs__file_new(&c->to.leaf, fs->default_storage, mfs__timestamp());
+	struct mfs__file *copy =
+		mfs__file_new(fs->arena, &c->to.leaf, fs->default_storage, mfs__timestamp());
 
 	if (!copy)
 		return MFS_ENOMEM;
@@ -165,13 +167,13 @@ static int try_copy(struct copying *c)
 	if (code)
 		return code;
 	struct mfs__file *file = mfs__file_of(c->from.node);
-	if (!mfs__rwlock_try(&file->lock, false)) {
+	if (!mfs__file_try(file, false)) {
 		mfs__tries_end(&c->tries); /* nothing waits with the mutex of claims */
 		code = mfs__lock_wait(&c->wait, file, false, &c->gate);
 	}
 	if (!code) {
 		code = copy_locked(c, file);
-		mfs__rwlock_unlock(&file->lock, false);
+		mfs__file_unlock(file, false);
 	}
 	mfs__unpin(&c->to.parent->node);
 	unpin_from(c);
@@ -194,7 +196,7 @@ static bool lock_file(void *user, struct mfs__dentry *dentry)
 	if (dentry->node->is_dir)
 		return true;
 	struct mfs__file *file = mfs__file_of(dentry->node);
-	if (mfs__rwlock_try(&file->lock, false))
+	if (mfs__file_try(file, false))
 		return true;
 	locking->busy = file;
 	return false;
@@ -209,7 +211,7 @@ static bool unlock_file(void *user, struct mfs__dentry *dentry)
 	struct mfs__file *file = mfs__file_of(dentry->node);
 	if (file == locking->busy)
 		return false;
-	mfs__rwlock_unlock(&file->lock, false);
+	mfs__file_unlock(file, false);
 	return true;
 }
 
@@ -255,11 +257,12 @@ static struct mfs__node *clone_node(struct cloning *cloning, const struct mfs__n
 	int64_t now = mfs__timestamp();
 
 	if (node->is_dir) {
-		struct mfs__directory *copy = mfs__directory_new(name, cloning->into, now);
+		struct mfs__directory *copy =
+			mfs__directory_new(cloning->fs->arena, name, cloning->into, now);
 		cloning->code = copy ? 0 : MFS_ENOMEM;
 		return copy ? &copy->node : NULL;
 	}
-	struct mfs__file *copy = mfs__file_new(name, node->storage, now);
+	struct mfs__file *copy = mfs__file_new(cloning->fs->arena, name, node->storage, now);
 	cloning->code = copy
 						? mfs__file_clone(cloning->fs, mfs__file_of(node), copy, GENERATION_IN_TREE)
 						: MFS_ENOMEM;
@@ -276,7 +279,7 @@ static bool clone_child(void *user, struct mfs__dentry *dentry)
 	struct mfs__node *copy = clone_node(cloning, &name, dentry->node);
 	if (!copy)
 		return false;
-	cloning->code = mfs__directory_add(cloning->into, mfs__first_dentry(copy));
+	cloning->code = mfs__directory_add(cloning->fs->arena, cloning->into, mfs__first_dentry(copy));
 	if (cloning->code) {
 		if (copy->is_dir) {
 			mfs__directory_free(mfs__directory_of(copy));
@@ -298,7 +301,8 @@ static bool clone_child(void *user, struct mfs__dentry *dentry)
 /* Build the copy of a region whose files are locked, where nobody sees it. */
 static int clone_region(struct copying *c, struct mfs__directory **out)
 {
-	struct mfs__directory *top = mfs__directory_new(&c->to.leaf, c->to.parent, mfs__timestamp());
+	struct mfs__directory *top =
+		mfs__directory_new(c->fs->arena, &c->to.leaf, c->to.parent, mfs__timestamp());
 	struct cloning cloning = {.fs = c->fs, .into = top, .last = top};
 
 	if (!top)
@@ -350,7 +354,7 @@ static int wait_for_busy(struct copying *c)
 	mfs__tries_end(&c->tries);
 	int code = mfs__lock_wait(&c->wait, file, false, &c->gate);
 	if (!code)
-		mfs__rwlock_unlock(&file->lock, false);
+		mfs__file_unlock(file, false);
 	mfs__unpin(&file->node);
 	c->busy = NULL;
 	return code ? code : MFS__AGAIN;
@@ -407,7 +411,7 @@ static int copy_paths(mfs *fs, const char *call, const char *from, const char *t
 	mfs__gate_leave(c.gate);
 	mfs__path_end(&walked_from);
 	mfs__path_end(&walked_to);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	if (code && !mfs_is_quota_error(code))
 		(void)mfs__fail_path(code, call, c.to_is_at_fault ? to : from);
 	return code;

@@ -53,9 +53,12 @@ int mfs__file_replace_by_zeros(mfs *fs, struct mfs__file *file, uint64_t size)
 	return 0;
 }
 
-/* May the file be written somewhere else than at its end? Returns 0, or MFS_ENOTSUP, noted. */
-static int check_promotion(mfs *fs, struct mfs__file *file, uint64_t size)
+int mfs__file_admit(mfs *fs, struct mfs__file *file, uint64_t offset)
 {
+	uint64_t size = mfs__node_size(&file->node);
+
+	if (mfs__likely(offset == size || file->node.storage == MFS_STORAGE_RANDOM_ACCESS))
+		return 0;
 	if (file->node.storage == MFS_STORAGE_SEQUENTIAL)
 		return mfs__fail(MFS_ENOTSUP, "write not at the end of a sequential file");
 	if (size > fs->promotion_hard_limit)
@@ -63,35 +66,110 @@ static int check_promotion(mfs *fs, struct mfs__file *file, uint64_t size)
 	return 0;
 }
 
+void mfs__file_written(struct mfs__file *file, uint64_t offset, uint64_t end)
+{
+	uint64_t size = mfs__node_size(&file->node);
+
+	/* A change of the mode and nothing else: the chunks serve both. */
+	if (offset != size)
+		file->node.storage = MFS_STORAGE_RANDOM_ACCESS;
+	mfs__node_modify(&file->node, end > size ? end : size, 1);
+}
+
 int mfs__file_write(mfs *fs, struct mfs__file *file, uint64_t offset, const struct iovec *vector,
 					int count, size_t length)
 {
 	uint64_t old = mfs__node_size(&file->node);
-	uint64_t end = offset + length;
-	uint64_t size = end > old ? end : old;
+	uint64_t at = offset;
 
-	bool promotes = offset != old && file->node.storage != MFS_STORAGE_RANDOM_ACCESS;
-	int code = promotes ? check_promotion(fs, file, old) : 0;
-	if (code)
+	int code = mfs__file_admit(fs, file, offset);
+	if (mfs__unlikely(code))
 		return code;
 	if (count != 1 || offset > old ||
 		!mfs__chunks_write_at_once(&file->chunks, offset, vector->iov_base, length)) {
 		uint64_t from = offset < old ? offset : old; /* a gap is filled, too */
-		if (!mfs__chunks_are_ready(&file->chunks, from, end))
-			code = prepare(fs, file, old, from, end);
+		if (!mfs__chunks_are_ready(&file->chunks, from, offset + length))
+			code = prepare(fs, file, old, from, offset + length);
 		if (code)
 			return code;
 		if (offset > old)
 			mfs__chunks_clear(&file->chunks, old, offset - old);
 		for (int i = 0; i < count; i++) {
-			mfs__chunks_write(&file->chunks, offset, vector[i].iov_base, vector[i].iov_len);
-			offset += vector[i].iov_len;
+			mfs__chunks_write(&file->chunks, at, vector[i].iov_base, vector[i].iov_len);
+			at += vector[i].iov_len;
 		}
 	}
-	if (promotes)
-		file->node.storage = MFS_STORAGE_RANDOM_ACCESS;
-	mfs__node_modify(&file->node, size, 1);
+	mfs__file_written(file, offset, offset + length);
 	return 0;
+}
+
+bool mfs__file_ends_with(struct mfs__file *file, uint32_t index, uint64_t end)
+{
+	return index + 1 >= file->chunks.count && end >= mfs__node_size(&file->node);
+}
+
+int mfs__file_splice(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t length,
+					 const struct mfs__splice *splice, mfs__source *source, void *user)
+{
+	struct mfs__chunk_account account = mfs__account(fs);
+	uint64_t old = mfs__node_size(&file->node);
+	uint64_t end = offset + length;
+
+	int code = mfs__file_admit(fs, file, offset);
+	if (!code)
+		code = mfs__chunks_splice(&file->chunks, &account, old, offset < old ? offset : old, end,
+								  splice);
+	if (code)
+		return code;
+	atomic_store_explicit(&file->node.has_slack, true, memory_order_relaxed);
+	if (offset > old)
+		mfs__chunks_clear(&file->chunks, old, offset - old);
+	for (uint64_t at = offset; at < end;) {
+		uint32_t index = mfs__chunk_index(at);
+		uint64_t stop = mfs__chunk_start(index) + mfs__chunk_length(index);
+		if (stop > end)
+			stop = end;
+		size_t part;
+		for (; !mfs__splice_has(splice, index) && at < stop; at += part) {
+			const unsigned char *from = source(user, at - offset, stop - at, &part);
+			mfs__chunks_write(&file->chunks, at, from, part);
+		}
+		at = stop;
+	}
+	mfs__file_written(file, offset, end);
+	return 0;
+}
+
+int mfs__file_open_up(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t end)
+{
+	static const struct mfs__splice in_place = {.keeps = true};
+	struct mfs__chunk_account account = mfs__account(fs);
+	uint64_t old = mfs__node_size(&file->node);
+	uint64_t from = offset < old ? offset : old;
+
+	if (mfs__chunks_are_ready(&file->chunks, from, end))
+		return 0;
+	int code = mfs__chunks_splice(&file->chunks, &account, old, from, end, &in_place);
+	if (!code)
+		atomic_store_explicit(&file->node.has_slack, true, memory_order_relaxed);
+	return code;
+}
+
+bool mfs__file_can_overwrite(struct mfs__file *file, uint64_t offset, size_t length)
+{
+	uint64_t size = mfs__node_size(&file->node);
+
+	return file->node.storage == MFS_STORAGE_RANDOM_ACCESS && offset < size &&
+		   length <= size - offset && mfs__chunks_are_ready(&file->chunks, offset, offset + length);
+}
+
+void mfs__file_overwrite(struct mfs__file *file, struct mfs__parallel *parallel, uint64_t offset,
+						 const struct iovec *vector, int count)
+{
+	for (int i = 0; i < count; i++) {
+		mfs__parallel_write(parallel, &file->chunks, offset, vector[i].iov_base, vector[i].iov_len);
+		offset += vector[i].iov_len;
+	}
 }
 
 void mfs__file_trim(mfs *fs, struct mfs__file *file)

@@ -30,6 +30,48 @@ int mfs__file_write(mfs *fs, struct mfs__file *file, uint64_t offset, const stru
 					int count, size_t length);
 
 /**
+ * May the file be written at `offset`, by its storage mode? Returns 0, or MFS_ENOTSUP, noted.
+ */
+int mfs__file_admit(mfs *fs, struct mfs__file *file, uint64_t offset);
+
+/**
+ * The file was written from `offset` to `end`: its storage mode follows, size, time and generation
+ * change.
+ */
+void mfs__file_written(struct mfs__file *file, uint64_t offset, uint64_t end);
+
+/**
+ * May chunk `index` be the file's last, and hold nothing behind `end`, once the file is written up
+ * to there? Not if there are chunks behind it, which a reservation may have left, too.
+ */
+bool mfs__file_ends_with(struct mfs__file *file, uint32_t index, uint64_t end);
+
+/** Where bytes come from: `length` of them from the byte number `at` on, *part of which lie
+ * together at what is returned. */
+typedef const unsigned char *mfs__source(void *user, uint64_t at, uint64_t length, size_t *part);
+
+/**
+ * mfs__file_write() of `length` > 0 bytes, with chunks that the file takes over (see
+ * mfs__chunks_splice()); what they do not bring is copied from the source. Errors as there. Returns
+ * 0, and the chunks are the file's; or they still are the caller's.
+ */
+int mfs__file_splice(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t length,
+					 const struct mfs__splice *splice, mfs__source *source, void *user);
+
+/**
+ * Make the bytes from `offset` to `end`, which lie in one chunk, ready to be changed in place, with
+ * what is there. Errors as mfs__chunks_prepare(). Returns 0.
+ */
+int mfs__file_open_up(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t end);
+
+/** Can these bytes, at least one, be overwritten by a parallel call? With the lock, or in such. */
+bool mfs__file_can_overwrite(struct mfs__file *file, uint64_t offset, size_t length);
+
+/** Overwrite them, in a parallel call. */
+void mfs__file_overwrite(struct mfs__file *file, struct mfs__parallel *parallel, uint64_t offset,
+						 const struct iovec *vector, int count);
+
+/**
  * Give the new, empty and unpublished file `to` the bytes and the storage mode of `from`, by
  * sharing chunks, with `generation` and the time of now. The lock of `from` is held, at least
  * shared. The data is charged in full, so that writing to either file later needs no quota, but

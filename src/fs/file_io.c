@@ -1,117 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls on open handles. */
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/fork.h"
+#include "fs/access.h"
 #include "fs/file_data.h"
-#include "fs/handle_table.h"
 
 #include <stdio.h>
 
-/* The largest offset: sizes are signed 64-bit numbers in the interface. */
-#define OFFSET_MAX INT64_MAX
 /* Buffers of one call of mfs_readv or mfs_writev. */
 #define VECTOR_MAX 1024
-
-/* A call on a handle, from its begin to its end. */
-struct access {
-	struct mfs__handle *handle;
-	bool exclusive;      /* the handle's lock is held exclusively */
-	bool file_locked;    /* this call has the file's lock: a shared handle */
-	bool file_exclusive; /* exclusively */
-	bool waited;         /* `waiter` is registered */
-	struct mfs__rwlock_waiter waiter;
-};
-
-static void end_access(struct access *access)
-{
-	struct mfs__handle *handle = access->handle;
-
-	if (access->file_locked) {
-		mfs__rwlock_unlock(&handle->file->lock, access->file_exclusive);
-		/* Before the handle's lock goes: a fork then finds either all of the call or nothing. */
-		if (access->waited)
-			mfs__rwlock_wait_done(&access->waiter);
-	}
-	mfs__handle_unlock(handle, access->exclusive);
-}
-
-/*
- * A shared handle's file is locked by somebody: wait for it without the handle's lock (H2), with
- * the file pinned, then see whether the handle is still open.
- */
-static int wait_for_file(struct access *access, mfs_file *file)
-{
-	struct mfs__handle *handle = access->handle;
-	struct mfs__file *data = handle->file;
-	int64_t timeout = handle->lock_timeout;
-
-	if (timeout == MFS_NO_WAIT) {
-		mfs__handle_unlock(handle, access->exclusive);
-		return mfs__fail(MFS_EBUSY, "call on a shared handle");
-	}
-	mfs__node_pin(&data->node);
-	mfs__handle_unlock(handle, access->exclusive);
-	int code = 0;
-	if (!mfs__rwlock_wait(&data->lock, access->file_exclusive, mfs__deadline(timeout),
-						  &access->waiter)) {
-		code = mfs__fail(MFS_ETIMEDOUT, "call on a shared handle");
-	} else {
-		access->waited = true;
-		if (!mfs__handle_lock(file, access->exclusive)) {
-			code = MFS_EBADF;
-			/* Closed meanwhile. Inside the gate a fork finds the lock and the waiter, or neither.
-			 */
-			unsigned gate = mfs__gate_enter();
-			mfs__rwlock_unlock(&data->lock, access->file_exclusive);
-			mfs__rwlock_wait_done(&access->waiter);
-			mfs__gate_leave(gate);
-		}
-	}
-	mfs__node_release(&data->node, MFS__REFS_PIN);
-	return code;
-}
-
-/*
- * Begin a call: the handle's lock, what the mode must allow, and for a shared handle the file's
- * lock. Returns 0, or a noted failure with nothing held.
- */
-static int begin_access(struct access *access, mfs_file *file, bool exclusive, unsigned needed)
-{
-	access->handle = mfs__handle_lock(file, exclusive);
-	if (mfs__unlikely(!access->handle))
-		return MFS_EBADF;
-	struct mfs__handle *handle = access->handle;
-	access->exclusive = exclusive;
-	access->file_locked = false;
-	if (mfs__unlikely((handle->mode & needed) != needed)) {
-		mfs__handle_unlock(handle, exclusive);
-		return mfs__fail(MFS_EBADF, needed & MFS__MODE_READ ? "handle is not open for reading"
-															: "handle is not open for writing");
-	}
-	if (!(handle->mode & MFS__MODE_SHARED))
-		return 0;
-#ifdef MFS_PLANT_UNLOCKED_CHUNK
-	/* A planted bug, for the test that the race detector notices it. */
-	return 0;
-#endif
-	access->file_locked = true;
-	access->file_exclusive = (needed & MFS__MODE_WRITE) != 0;
-	access->waited = false;
-	if (mfs__rwlock_try(&handle->file->lock, access->file_exclusive))
-		return 0;
-	return wait_for_file(access, file);
-}
-
-/* How much of `size` bytes at `offset` the file has. */
-static size_t readable_at(struct mfs__file *file, uint64_t offset, size_t size)
-{
-	uint64_t end = mfs__node_size(&file->node);
-
-	if (offset >= end)
-		return 0;
-	return size < end - offset ? size : (size_t)(end - offset);
-}
 
 static int64_t fail_null_buffer(void)
 {
@@ -120,9 +16,9 @@ static int64_t fail_null_buffer(void)
 
 int64_t mfs_pread(mfs_file *file, void *buffer, size_t size, int64_t offset)
 {
-	struct access access;
+	struct mfs__access access;
 
-	int code = begin_access(&access, file, false, MFS__MODE_READ);
+	int code = mfs__access_begin(&access, file, false, MFS__MODE_READ, MFS__ACCESS_READ);
 	if (mfs__unlikely(code))
 		return code;
 	int64_t result;
@@ -131,12 +27,11 @@ int64_t mfs_pread(mfs_file *file, void *buffer, size_t size, int64_t offset)
 	} else if (mfs__unlikely(!buffer && size)) {
 		result = fail_null_buffer();
 	} else {
-		struct mfs__file *data = access.handle->file;
-		size_t length = readable_at(data, (uint64_t)offset, size);
-		mfs__chunks_read(&data->chunks, (uint64_t)offset, buffer, length);
+		size_t length = mfs__access_readable(&access, (uint64_t)offset, size);
+		mfs__access_read(&access, (uint64_t)offset, buffer, length);
 		result = (int64_t)length;
 	}
-	end_access(&access);
+	mfs__access_end(&access);
 	return result;
 }
 
@@ -155,7 +50,7 @@ static bool measure(const struct iovec *vector, int count, size_t *length)
 			(void)fail_null_buffer();
 			return false;
 		}
-		if (vector[i].iov_len > (size_t)OFFSET_MAX - sum) {
+		if (vector[i].iov_len > (size_t)MFS__OFFSET_MAX - sum) {
 			(void)mfs__fail(MFS_EINVAL, "vector of buffers: the sum of lengths");
 			return false;
 		}
@@ -167,25 +62,25 @@ static bool measure(const struct iovec *vector, int count, size_t *length)
 
 static int64_t read_at_cursor(mfs_file *file, const struct iovec *vector, int count)
 {
-	struct access access;
+	struct mfs__access access;
 	size_t length;
 
-	int code = begin_access(&access, file, true, MFS__MODE_READ);
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_READ, MFS__ACCESS_READ);
 	if (mfs__unlikely(code))
 		return code;
 	int64_t result = MFS_EINVAL;
 	if (mfs__likely(measure(vector, count, &length))) {
 		struct mfs__handle *handle = access.handle;
-		size_t left = readable_at(handle->file, handle->position, length);
+		size_t left = mfs__access_readable(&access, handle->position, length);
 		result = (int64_t)left;
 		for (int i = 0; i < count && left; i++) {
 			size_t part = vector[i].iov_len < left ? vector[i].iov_len : left;
-			mfs__chunks_read(&handle->file->chunks, handle->position, vector[i].iov_base, part);
+			mfs__access_read(&access, handle->position, vector[i].iov_base, part);
 			handle->position += part;
 			left -= part;
 		}
 	}
-	end_access(&access);
+	mfs__access_end(&access);
 	return result;
 }
 
@@ -201,37 +96,66 @@ int64_t mfs_readv(mfs_file *file, const struct iovec *vector, int count)
 	return read_at_cursor(file, vector, count);
 }
 
+/* Where and what a write writes. */
+struct writing {
+	const struct iovec *vector;
+	int count;
+	size_t length;
+	uint64_t at;
+};
+
+/* Write, with access to the file, which may turn out not to be enough, and be changed. */
+static int write_out(struct mfs__access *access, mfs_file *file, struct writing *w)
+{
+	struct mfs__handle *handle = access->handle;
+	bool contended = access->file_locked && access->waited;
+	bool overwrites = (access->parallel || contended) && !(handle->mode & MFS__MODE_APPEND) &&
+					  mfs__file_can_overwrite(handle->file, w->at, w->length);
+
+	if (access->parallel && overwrites) {
+		mfs__file_overwrite(handle->file, access->parallel, w->at, w->vector, w->count);
+		access->changed = true;
+		return 0;
+	}
+	if (access->parallel) {
+		int code = mfs__access_change(access, file);
+		if (code)
+			return code;
+	} else if (overwrites) {
+		/* Two handles get into each other's way, with writes that could go beside each other. */
+		mfs__file_begin_parallel(handle->file);
+	}
+	if (handle->mode & MFS__MODE_APPEND)
+		w->at = mfs__node_size(&handle->file->node);
+	if (w->length > (uint64_t)MFS__OFFSET_MAX - w->at)
+		return mfs__fail(MFS_EFBIG, "write");
+	return mfs__file_write(handle->fs, handle->file, w->at, w->vector, w->count, w->length);
+}
+
 /* Write at the cursor, or at `offset` if that is not NULL. */
 static int64_t write_vector(mfs_file *file, const struct iovec *vector, int count,
 							const int64_t *offset)
 {
-	struct access access;
-	size_t length;
+	struct mfs__access access;
+	struct writing w = {.vector = vector, .count = count};
 
-	int code = begin_access(&access, file, true, MFS__MODE_WRITE);
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_OVERWRITE);
 	if (mfs__unlikely(code))
 		return code;
-	int64_t result;
 	struct mfs__handle *handle = access.handle;
-	uint64_t at = offset ? (uint64_t)*offset : handle->position;
-	if (handle->mode & MFS__MODE_APPEND)
-		at = mfs__node_size(&handle->file->node);
-	if (mfs__unlikely(!measure(vector, count, &length))) {
-		result = MFS_EINVAL;
+	handle->reserved = 0;
+	w.at = offset ? (uint64_t)*offset : handle->position;
+	if (mfs__unlikely(!measure(vector, count, &w.length))) {
+		code = MFS_EINVAL;
 	} else if (mfs__unlikely(offset && *offset < 0)) {
-		result = mfs__fail(MFS_EINVAL, "mfs_pwrite: negative offset");
-	} else if (mfs__unlikely(length > (uint64_t)OFFSET_MAX - at)) {
-		result = mfs__fail(MFS_EFBIG, "write");
+		code = mfs__fail(MFS_EINVAL, "mfs_pwrite: negative offset");
 	} else {
-		result = length ? mfs__file_write(handle->fs, handle->file, at, vector, count, length) : 0;
-		if (!result) {
-			result = (int64_t)length;
-			if (!offset)
-				handle->position = at + length;
-		}
+		code = w.length ? write_out(&access, file, &w) : 0;
+		if (!code && !offset)
+			handle->position = w.at + w.length;
 	}
-	end_access(&access);
-	return result;
+	mfs__access_end_change(&access);
+	return code ? code : (int64_t)w.length;
 }
 
 int64_t mfs_write(mfs_file *file, const void *buffer, size_t size)
@@ -262,6 +186,7 @@ int64_t mfs_seek(mfs_file *file, int64_t offset, int whence)
 
 	if (!handle)
 		return MFS_EBADF;
+	handle->reserved = 0;
 	switch (whence) {
 	case SEEK_SET:
 		break;
@@ -278,7 +203,7 @@ int64_t mfs_seek(mfs_file *file, int64_t offset, int whence)
 	}
 	int64_t result;
 	if (!valid || (offset < 0 && (uint64_t) - (offset + 1) >= base) ||
-		(offset > 0 && (uint64_t)offset > (uint64_t)OFFSET_MAX - base)) {
+		(offset > 0 && (uint64_t)offset > (uint64_t)MFS__OFFSET_MAX - base)) {
 		result = mfs__fail(MFS_EINVAL, "mfs_seek");
 	} else {
 		handle->position = base + (uint64_t)offset;
@@ -301,12 +226,13 @@ int64_t mfs_tell(mfs_file *file)
 
 int mfs_truncate(mfs_file *file, int64_t size)
 {
-	struct access access;
+	struct mfs__access access;
 
-	int code = begin_access(&access, file, true, MFS__MODE_WRITE);
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
 	if (code)
 		return code;
 	struct mfs__handle *handle = access.handle;
+	handle->reserved = 0;
 	if (size < 0) {
 		code = mfs__fail(MFS_EINVAL, "mfs_truncate: negative size");
 	} else {
@@ -319,7 +245,7 @@ int mfs_truncate(mfs_file *file, int64_t size)
 		if (wanted < old && handle->position > wanted)
 			handle->position = wanted;
 	}
-	end_access(&access);
+	mfs__access_end_change(&access);
 	return code;
 }
 

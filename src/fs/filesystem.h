@@ -3,7 +3,10 @@
 #ifndef MFS_FS_FILESYSTEM_H
 #define MFS_FS_FILESYSTEM_H
 
+#include "base/arena.h"
+#include "base/reclaim.h"
 #include "base/stripe.h"
+#include "file/adopted.h"
 #include "limit/quota.h"
 #include "tree/lookup.h"
 
@@ -30,7 +33,9 @@ struct mfs {
 	bool has_node_limit;
 	void (*on_warning)(void *user, const char *message);
 	void *user;
+	struct mfs__arena *arena; /* of all that the tree is made of; NULL: the process's memory */
 	/* Each with its own rules. */
+	struct mfs__arena own_arena;
 	struct mfs__tree tree;
 	struct mfs__quota quota;
 	struct mfs__quota nodes; /* files and directories; only if has_node_limit */
@@ -41,7 +46,14 @@ struct mfs {
 static inline struct mfs__chunk_account mfs__account(struct mfs *fs)
 {
 	return (struct mfs__chunk_account){&fs->quota, fs->chunk_overhead,
-									   &fs->counters[mfs__stripe()].chunks};
+									   &fs->counters[mfs__stripe()].chunks, fs->arena};
+}
+
+/** The end of a call that may have retired or freed something, with no lock held. */
+static inline void mfs__call_end(void)
+{
+	mfs__reclaim_throttle();
+	mfs__adopted_release();
 }
 
 static inline void mfs__count(_Atomic int64_t *counter, int64_t change)

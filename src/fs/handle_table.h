@@ -47,6 +47,8 @@ struct mfs__handle {
 	unsigned mode;
 	/* Under lock. */
 	uint64_t position;
+	uint64_t reserved_at; /* where what mfs_reserve() has handed out begins */
+	uint64_t reserved;    /* how many bytes that is, or 0 */
 	/* Under the mutex of the slot's stripe, while the slot is free; the user's otherwise. */
 	struct mfs__handle *next_free;
 	uint64_t uses;

@@ -98,6 +98,6 @@ int mfs_import_tree(mfs *fs, const mfs_import_item *items, size_t count)
 			mfs__staging_abandon(&staging);
 	}
 	mfs__gate_leave(gate);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	return code;
 }

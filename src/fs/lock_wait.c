@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fork.h"
+#include "tree/file_lock.h"
 
 int mfs__lock_wait(struct mfs__lock_wait *wait, struct mfs__file *file, bool exclusive,
 				   unsigned *gate)
@@ -22,5 +23,6 @@ int mfs__lock_wait(struct mfs__lock_wait *wait, struct mfs__file *file, bool exc
 		return MFS_ETIMEDOUT;
 	/* Inside the gate a fork cannot come between this and what the caller does with the lock. */
 	mfs__rwlock_wait_done(&waiter);
+	mfs__file_locked(file);
 	return 0;
 }

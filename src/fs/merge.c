@@ -192,7 +192,8 @@ static int prepare_pair(struct merge *m, size_t index)
 	mfs__directory_each(pair->staged, list_edit, &matching);
 	if (matching.code)
 		return matching.code;
-	return mfs__directory_prepare(pair->live, pair->edits, pair->edit_count, &m->changes[index]);
+	return mfs__directory_prepare(m->staging->fs->arena, pair->live, pair->edits, pair->edit_count,
+								  &m->changes[index]);
 }
 
 static int prepare(struct merge *m)

@@ -34,7 +34,7 @@ int mfs__chain_build(mfs *fs, struct mfs__directory *parent, const struct mfs__n
 					 struct mfs__path_cursor rest, struct mfs__chain *chain)
 {
 	int64_t now = mfs__timestamp();
-	struct mfs__directory *last = mfs__directory_new(leaf, parent, now);
+	struct mfs__directory *last = mfs__directory_new(fs->arena, leaf, parent, now);
 	struct mfs__name name;
 
 	*chain = (struct mfs__chain){0};
@@ -42,8 +42,9 @@ int mfs__chain_build(mfs *fs, struct mfs__directory *parent, const struct mfs__n
 		return MFS_ENOMEM;
 	*chain = (struct mfs__chain){last, last, 1};
 	while (mfs__path_next(&rest, &name) == MFS__PATH_NAME) {
-		struct mfs__directory *next = mfs__directory_new(&name, last, now);
-		int code = next ? mfs__directory_add(last, mfs__first_dentry(&next->node)) : MFS_ENOMEM;
+		struct mfs__directory *next = mfs__directory_new(fs->arena, &name, last, now);
+		int code =
+			next ? mfs__directory_add(fs->arena, last, mfs__first_dentry(&next->node)) : MFS_ENOMEM;
 		if (code) {
 			if (next)
 				mfs__directory_free(next);
@@ -63,7 +64,7 @@ static int attach(mfs *fs, struct mfs__directory *parent, const struct mfs__chai
 	struct mfs__edit edit = {.in = mfs__first_dentry(&chain->top->node)};
 	struct mfs__change change;
 
-	int code = mfs__directory_prepare(parent, &edit, 1, &change);
+	int code = mfs__directory_prepare(fs->arena, parent, &edit, 1, &change);
 	if (code)
 		return code;
 	/* Last, so that nothing is reserved for what is not made after all. */
@@ -135,7 +136,7 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
 	mfs__tries_end(&tries);
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	if (code && !mfs_is_quota_error(code))
 		(void)mfs__fail_path(code, "mkdir", path);
 	return code;
@@ -186,7 +187,7 @@ struct removing {
 };
 
 /* With the parent locked, and the child if it is a directory: take the name out. */
-static int remove_locked(struct removing *r)
+static int remove_locked(mfs *fs, struct removing *r)
 {
 	const struct mfs__lookup *found = &r->entry.found;
 	struct mfs__directory *child = r->entry.directory;
@@ -198,7 +199,7 @@ static int remove_locked(struct removing *r)
 		return MFS__AGAIN;
 	if (child && atomic_load_explicit(&child->count, memory_order_relaxed))
 		return MFS_ENOTEMPTY;
-	int code = mfs__directory_prepare(found->parent, &edit, 1, &change);
+	int code = mfs__directory_prepare(fs->arena, found->parent, &edit, 1, &change);
 	if (code)
 		return code;
 	if (!mfs__node_unlink(dentry->node, &r->data_stays)) {
@@ -223,7 +224,7 @@ static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *
 	struct mfs__directory *second = r.entry.directory ? r.entry.directory : parent;
 	mfs__yield("remove: about to lock");
 	if (mfs__tree_lock_pair(&fs->tree, parent, second, r.entry.found.moves)) {
-		code = remove_locked(&r);
+		code = remove_locked(fs, &r);
 		mfs__directory_unlock_pair(parent, second);
 	} else {
 		code = MFS__AGAIN;
@@ -258,6 +259,6 @@ int mfs_remove(mfs *fs, const char *path)
 	code = mfs__remove(fs, &walked);
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	return code ? mfs__fail_path(code, "remove", path) : 0;
 }

@@ -8,6 +8,7 @@
 #include "fs/filesystem.h"
 #include "fs/handle_table.h"
 #include "fs/lock_wait.h"
+#include "tree/file_lock.h"
 
 #include <string.h>
 
@@ -68,6 +69,7 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
 	handle->lock_timeout = o->wait.timeout;
 	handle->mode = o->mode->access | (o->shared ? MFS__MODE_SHARED : 0);
 	handle->position = 0;
+	handle->reserved = 0;
 }
 
 /*
@@ -81,7 +83,8 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 	struct mfs__change change;
 	int code = 0;
 
-	struct mfs__file *file = mfs__file_new(&found->leaf, fs->default_storage, mfs__timestamp());
+	struct mfs__file *file =
+		mfs__file_new(fs->arena, &found->leaf, fs->default_storage, mfs__timestamp());
 	if (!file)
 		return MFS_ENOMEM;
 	if (o->shared) {
@@ -105,7 +108,7 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 		goto unlock;
 	}
 	struct mfs__edit edit = {.in = mfs__first_dentry(&file->node)};
-	code = mfs__directory_prepare(parent, &edit, 1, &change);
+	code = mfs__directory_prepare(fs->arena, parent, &edit, 1, &change);
 	if (code)
 		goto unlock;
 	/* Last, so that nothing is reserved for a file that is not made after all. */
@@ -164,10 +167,10 @@ static int hold(struct opening *o, struct mfs__path *path, const struct mfs__loo
 	bool exclusive = wants_write_lock(o);
 
 	mfs__yield("open: found");
-	if (mfs__rwlock_try(&file->lock, exclusive)) {
+	if (mfs__file_try(file, exclusive)) {
 		bool held = count_in(o, file, found);
 		if (!held)
-			mfs__rwlock_unlock(&file->lock, exclusive);
+			mfs__file_unlock(file, exclusive);
 		mfs__rcu_unlock();
 		return held ? 0 : MFS__AGAIN;
 	}
@@ -181,23 +184,31 @@ static int hold(struct opening *o, struct mfs__path *path, const struct mfs__loo
 	if (!code) {
 		code = count_in_late(o, file, path);
 		if (code)
-			mfs__rwlock_unlock(&file->lock, exclusive);
+			mfs__file_unlock(file, exclusive);
 	}
 	mfs__node_release(&file->node, MFS__REFS_PIN);
 	return code;
 }
 
 /*
- * Give back what nobody uses at the end of a written file, if nobody is at it: otherwise who closes
- * it next does.
+ * Give back what nobody uses at the end of a written file, and what only parallel calls use, if
+ * nobody is at it: otherwise who closes it next does. The caller has one of the SHARED counts.
  */
-static void trim_if_idle(mfs *fs, struct mfs__file *file)
+static void tidy_if_idle(mfs *fs, struct mfs__file *file)
 {
-	if (!atomic_load_explicit(&file->node.has_slack, memory_order_relaxed) ||
-		!mfs__rwlock_try_write(&file->lock))
+	struct mfs__node *node = &file->node;
+	bool has_slack = atomic_load_explicit(&node->has_slack, memory_order_relaxed);
+	bool parallel = atomic_load_explicit(&file->parallel, memory_order_relaxed) != NULL;
+
+	if ((!has_slack && !parallel) || !mfs__file_try(file, true))
 		return;
 	mfs__file_trim(fs, file);
-	mfs__rwlock_unlock_write(&file->lock);
+	/* Counted with the lock: parallel calls of handles that come now find none, or a closed one. */
+	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
+	if (parallel && (refs & MFS__REFS_SHARERS) == MFS__REFS_SHARED &&
+		atomic_load_explicit(&file->parallel, memory_order_relaxed))
+		mfs__node_end_parallel(file);
+	mfs__file_unlock(file, true);
 }
 
 /*
@@ -215,7 +226,7 @@ static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exc
 		mfs__node_pin(node);
 		mfs__node_let_go(node);
 		mfs__yield("close: counted out");
-		mfs__rwlock_unlock(&file->lock, exclusive);
+		mfs__file_unlock(file, exclusive);
 		/* A writer has trimmed the file itself. After shared writers, a reader does it. */
 		if (mfs__likely(!atomic_load_explicit(&node->has_slack, memory_order_relaxed)) ||
 			!mfs__node_acquire(node, MFS__REFS_SHARED)) {
@@ -223,7 +234,7 @@ static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exc
 			return;
 		}
 	}
-	trim_if_idle(fs, file);
+	tidy_if_idle(fs, file);
 	mfs__file_unshare(fs, file);
 }
 
@@ -240,15 +251,14 @@ static int prepare_data(struct opening *o, struct mfs__file *file)
 /* Open a pinned file for a shared handle, which has to be emptied or extended first. */
 static int change_shared(struct opening *o, struct mfs__path *path, struct mfs__file *file)
 {
-	int code =
-		mfs__rwlock_try_write(&file->lock) ? 0 : mfs__lock_wait(&o->wait, file, true, &o->gate);
+	int code = mfs__file_try(file, true) ? 0 : mfs__lock_wait(&o->wait, file, true, &o->gate);
 
 	if (!code) {
 		/* It must not be emptied under another name. */
 		code = count_in_late(o, file, path);
 		if (!code)
 			code = prepare_data(o, file);
-		mfs__rwlock_unlock_write(&file->lock);
+		mfs__file_unlock(file, true);
 		if (code && code != MFS__AGAIN) {
 			let_go(o->fs, file, true, false);
 			return code;
@@ -387,7 +397,7 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	}
 	mfs__gate_leave(o.gate);
 	mfs__path_end(&walked);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	/* A limit's refusal has been noted with its numbers. */
 	if (code && !mfs_is_quota_error(code))
 		(void)mfs__fail_path(code, "open", path);
@@ -422,6 +432,6 @@ int mfs_close(mfs_file *file)
 	let_go(fs, data, shared, exclusive);
 	mfs__count(&fs->counters[mfs__stripe()].handles, -1);
 	mfs__gate_leave(gate);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	return 0;
 }

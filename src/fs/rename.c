@@ -288,14 +288,15 @@ static int prepare_parents(struct renaming *r)
 	if (r->from.next)
 		edits[count++].in = r->from.next;
 	if (from != to) {
-		code = mfs__directory_prepare(from, edits, count, &r->changes[1]);
+		code = mfs__directory_prepare(r->fs->arena, from, edits, count, &r->changes[1]);
 		count = 0;
 	}
 	edits[count++] = (struct mfs__edit){.in = comes};
 	if (r->to.dentry)
 		edits[count++] = (struct mfs__edit){.out = r->to.dentry};
 	if (!code)
-		code = mfs__directory_prepare(to, edits, count, &r->changes[from == to ? 1 : 2]);
+		code =
+			mfs__directory_prepare(r->fs->arena, to, edits, count, &r->changes[from == to ? 1 : 2]);
 	return code;
 }
 
@@ -306,15 +307,16 @@ static int prepare(struct renaming *r)
 	int code = build_parents(r, &leaf);
 	if (code)
 		return code;
-	r->to.next = mfs__dentry_new(&leaf, r->from.dentry->node, r->from.dentry->renames + 1);
+	r->to.next =
+		mfs__dentry_new(r->fs->arena, &leaf, r->from.dentry->node, r->from.dentry->renames + 1);
 	if (exchanges(r))
-		r->from.next =
-			mfs__dentry_new(&r->from.found.leaf, r->to.dentry->node, r->to.dentry->renames + 1);
+		r->from.next = mfs__dentry_new(r->fs->arena, &r->from.found.leaf, r->to.dentry->node,
+									   r->to.dentry->renames + 1);
 	if (!r->to.next || (exchanges(r) && !r->from.next))
 		return MFS_ENOMEM;
 	if (r->chain.top) {
 		struct mfs__edit edit = {.in = r->to.next};
-		code = mfs__directory_prepare(r->chain.last, &edit, 1, &r->changes[0]);
+		code = mfs__directory_prepare(r->fs->arena, r->chain.last, &edit, 1, &r->changes[0]);
 	}
 	return code ? code : prepare_parents(r);
 }
@@ -479,7 +481,7 @@ static int rename_paths(struct renaming *r, const char *call, const char *from, 
 	mfs__gate_leave(gate);
 	mfs__path_end(&r->from_path);
 	mfs__path_end(&r->to_path);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	if (code && !mfs_is_quota_error(code))
 		(void)mfs__fail_path(code, call, r->to_is_at_fault ? to : from);
 	return code;

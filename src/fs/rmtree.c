@@ -71,7 +71,7 @@ static int detach(mfs *fs, const struct mfs__lookup *found)
 	edit.out = mfs__directory_find_locked(found->parent, &found->leaf);
 	int code = edit.out && edit.out->node == found->node ? 0 : MFS__AGAIN;
 	if (!code)
-		code = mfs__directory_prepare(found->parent, &edit, 1, &change);
+		code = mfs__directory_prepare(fs->arena, found->parent, &edit, 1, &change);
 	if (!code) {
 		mfs__directory_commit(&change, 1);
 		mfs__dentry_retire(edit.out);
@@ -139,6 +139,6 @@ int mfs_rmtree(mfs *fs, const char *path)
 		bury_region(fs, &region);
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	return code ? mfs__fail_path(code, "rmtree", path) : 0;
 }

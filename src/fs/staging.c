@@ -17,7 +17,7 @@ int mfs__staging_begin(struct mfs__staging *staging, mfs *fs)
 	struct mfs__name no_name = {"", 0, 0};
 
 	*staging = (struct mfs__staging){.fs = fs};
-	staging->top = mfs__directory_new(&no_name, NULL, mfs__timestamp());
+	staging->top = mfs__directory_new(fs->arena, &no_name, NULL, mfs__timestamp());
 	if (!staging->top)
 		return MFS_ENOMEM;
 	pthread_mutex_lock(&list_mutex);
@@ -49,10 +49,10 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
 		*out = dentry->node->is_dir ? mfs__directory_of(dentry->node) : NULL;
 		return *out ? 0 : MFS_ENOTDIR;
 	}
-	*out = mfs__directory_new(name, parent, mfs__timestamp());
+	*out = mfs__directory_new(staging->fs->arena, name, parent, mfs__timestamp());
 	if (!*out)
 		return MFS_ENOMEM;
-	if (mfs__directory_add(parent, mfs__first_dentry(&(*out)->node))) {
+	if (mfs__directory_add(staging->fs->arena, parent, mfs__first_dentry(&(*out)->node))) {
 		mfs__directory_free(*out);
 		*out = NULL;
 		return MFS_ENOMEM;
@@ -68,10 +68,10 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 
 	if (dentry)
 		return dentry->node->is_dir ? MFS_EISDIR : MFS_EEXIST;
-	*out = mfs__file_new(name, staging->fs->default_storage, mfs__timestamp());
+	*out = mfs__file_new(staging->fs->arena, name, staging->fs->default_storage, mfs__timestamp());
 	if (!*out)
 		return MFS_ENOMEM;
-	if (mfs__directory_add(parent, mfs__first_dentry(&(*out)->node))) {
+	if (mfs__directory_add(staging->fs->arena, parent, mfs__first_dentry(&(*out)->node))) {
 		mfs__file_free(*out);
 		*out = NULL;
 		return MFS_ENOMEM;

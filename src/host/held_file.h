@@ -3,7 +3,7 @@
 #ifndef MFS_HOST_HELD_FILE_H
 #define MFS_HOST_HELD_FILE_H
 
-#include "host/fork_guard.h"
+#include "fs/fork_guard.h"
 
 #include <dmemfs/dmemfs.h>
 

@@ -98,6 +98,6 @@ int mfs_import_from_dir(mfs *fs, const char *host_path, const char *path,
 		(void)close(top);
 	}
 	mfs__path_end(&walked);
-	mfs__reclaim_throttle();
+	mfs__call_end();
 	return code;
 }

@@ -12,7 +12,7 @@
 #define MFS_HOST_TRANSFER_H
 
 #include "base/error.h"
-#include "host/fork_guard.h"
+#include "fs/fork_guard.h"
 
 #include <dmemfs/dmemfs.h>
 
@@ -65,7 +65,7 @@ int mfs__transfer_options(mfs_transfer_options *out, const mfs_transfer_options 
 						  unsigned flags);
 
 /**
- * Begin, with options that were read. `child` is called in children, see host/fork_guard.h, with
+ * Begin, with options that were read. `child` is called in children, see fs/fork_guard.h, with
  * the transfer's guard; NULL for nothing. Returns 0, or MFS_ENOMEM, noted.
  */
 int mfs__transfer_begin(struct mfs__transfer *transfer, const char *call, const char *host_path,

@@ -12,10 +12,14 @@
 
 /* A table grows when there are this many names for each slot. */
 #define NAMES_PER_SLOT 6
+/* Of a table, whose size has to fit into 32 bits. With more names, buckets grow. */
+#define MASK_MAX ((UINT32_C(1) << 28) - 1)
 /* Lookups look this often while they meet changes of more than one slot. */
 #define FIND_TRIES 64
-/* Buckets that a visit of all dentries fetches into the cache ahead. */
-#define AHEAD 8
+/* How many slots ahead a visit of all dentries fetches buckets into the cache, and what these lead
+ * to. */
+#define AHEAD          8
+#define DENTRIES_AHEAD 4
 
 /* Immutable once published, but for `owners`. The hashes are followed by the dentries. */
 struct mfs__bucket {
@@ -98,26 +102,42 @@ static inline struct mfs__dentry *find_in_bucket(struct mfs__bucket *bucket,
 	return NULL;
 }
 
+/*
+ * What a lookup has found while changes of several slots came in between. It is right all the same
+ * if no such change is about to take this name away, or to give it: that marks the node before its
+ * first store, and takes the mark back after its last one. A name that the change brings with a new
+ * node is marked by nothing, and may be seen as soon as it is there: who has seen it finds nothing
+ * of the time before, because all that goes, moves or is missing still makes lookups try again.
+ */
+static bool stands(struct mfs__dentry *found)
+{
+	bool claimed;
+
+	return found && mfs__node_has_name(found->node, found->renames, &claimed) && !claimed;
+}
+
 enum mfs__find_result mfs__directory_find(struct mfs__directory *directory,
 										  const struct mfs__name *name, struct mfs__dentry **dentry)
 {
 	for (unsigned tries = 0; tries < FIND_TRIES; tries++) {
 		/* pairs with end_change */
 		uint32_t seq = atomic_load_explicit(&directory->seq, memory_order_acquire);
-		if (mfs__unlikely(seq & 1)) {
-			mfs__cpu_relax();
-			continue;
-		}
 		struct mfs__table *table = mfs__rcu_read(&directory->table);
 		struct mfs__bucket *bucket =
 			table ? mfs__rcu_read(&table->slots[name->hash & table->mask]) : NULL;
 		struct mfs__dentry *found = find_in_bucket(bucket, name);
 		mfs__yield("find: bucket read");
 		/* Who saw a bucket of a half-done change sees its odd number here. */
-		if (mfs__unlikely(seq != atomic_load_explicit(&directory->seq, memory_order_relaxed)))
-			continue;
-		*dentry = found;
-		return found ? MFS__FIND_PRESENT : MFS__FIND_ABSENT;
+		if (mfs__likely(!(seq & 1) &&
+						seq == atomic_load_explicit(&directory->seq, memory_order_relaxed))) {
+			*dentry = found;
+			return found ? MFS__FIND_PRESENT : MFS__FIND_ABSENT;
+		}
+		if (stands(found)) {
+			*dentry = found;
+			return MFS__FIND_PRESENT;
+		}
+		mfs__cpu_relax();
 	}
 	return MFS__FIND_CONTENDED;
 }
@@ -210,19 +230,21 @@ void mfs__directory_unclaim(struct mfs__directory *directory)
 	pthread_mutex_unlock(&directory->mutex);
 }
 
-static struct mfs__table *table_new(uint32_t mask)
+static struct mfs__table *table_new(struct mfs__arena *arena, uint32_t mask)
 {
-	struct mfs__table *table = mfs__alloc(table_size(mask));
+	struct mfs__retired *block = mfs__retirable_new(arena, table_size(mask));
 
-	if (table)
-		table->mask = mask;
+	if (!block)
+		return NULL;
+	struct mfs__table *table = mfs__container_of(block, struct mfs__table, retired);
+	table->mask = mask;
 	return table;
 }
 
 /* The mask of a table for so many names; `mask` at least. */
 static uint32_t mask_for(uint32_t mask, uint64_t count)
 {
-	while (count > (uint64_t)NAMES_PER_SLOT * ((uint64_t)mask + 1) && mask < UINT32_MAX >> 1)
+	while (count > (uint64_t)NAMES_PER_SLOT * ((uint64_t)mask + 1) && mask < MASK_MAX)
 		mask = 2 * mask + 1;
 	return mask;
 }
@@ -232,13 +254,14 @@ static void table_gone(struct mfs__directory *directory, struct mfs__table *tabl
 	if (table == first_table(directory))
 		return;
 	if (private)
-		mfs__free(table, table_size(table->mask));
+		mfs__retirable_free(&table->retired);
 	else
-		mfs__retire(&table->retired, table_size(table->mask));
+		mfs__retire(&table->retired);
 }
 
 /* See to it that there is a table, and that it has room for more names if there is memory. */
-static void make_room(struct mfs__directory *directory, uint64_t more, bool private)
+static void make_room(struct mfs__arena *arena, struct mfs__directory *directory, uint64_t more,
+					  bool private)
 {
 	struct mfs__table *old = mfs__rcu_read_locked(&directory->table);
 
@@ -252,7 +275,7 @@ static void make_room(struct mfs__directory *directory, uint64_t more, bool priv
 	uint32_t mask = mask_for(old->mask, count);
 	if (mfs__likely(mask == old->mask))
 		return;
-	struct mfs__table *table = table_new(mask);
+	struct mfs__table *table = table_new(arena, mask);
 	if (!table)
 		return; /* a full table still works */
 	for (uint32_t i = 0; i <= mask; i++)
@@ -270,7 +293,7 @@ static void make_room(struct mfs__directory *directory, uint64_t more, bool priv
 static void bucket_free(struct mfs__bucket *bucket)
 {
 	if (bucket)
-		mfs__free(bucket, bucket_size(bucket->count));
+		mfs__retirable_free(&bucket->retired);
 }
 
 static bool is_among(const struct mfs__dentry *dentry, const struct mfs__edit *edits, size_t count)
@@ -285,8 +308,8 @@ static bool is_among(const struct mfs__dentry *dentry, const struct mfs__edit *e
  * Make the next bucket of a slot, from the edits of that slot. Returns false without memory; *out
  * may be NULL for an empty slot.
  */
-static bool make_bucket(struct mfs__table *table, uint32_t slot, const struct mfs__edit *edits,
-						size_t count, struct mfs__bucket **out)
+static bool make_bucket(struct mfs__arena *arena, struct mfs__table *table, uint32_t slot,
+						const struct mfs__edit *edits, size_t count, struct mfs__bucket **out)
 {
 	struct mfs__bucket *old = mfs__rcu_read_locked(&table->slots[slot]);
 	uint32_t old_count = old ? old->count : 0;
@@ -301,9 +324,10 @@ static bool make_bucket(struct mfs__table *table, uint32_t slot, const struct mf
 	*out = NULL;
 	if (names == 0)
 		return true;
-	struct mfs__bucket *bucket = mfs__alloc(bucket_size(names));
-	if (!bucket)
+	struct mfs__retired *block = mfs__retirable_new(arena, bucket_size(names));
+	if (!block)
 		return false;
+	struct mfs__bucket *bucket = mfs__container_of(block, struct mfs__bucket, retired);
 	bucket->count = names;
 	bucket->owners = 1;
 	struct mfs__dentry **dentries = dentries_of(bucket);
@@ -338,8 +362,8 @@ static struct mfs__slot_change *slots_of(struct mfs__change *change)
 }
 
 /* Prepare slot by slot; the edits are sorted. */
-static bool prepare_slots(struct mfs__table *table, const struct mfs__edit *edits, size_t count,
-						  struct mfs__change *change)
+static bool prepare_slots(struct mfs__arena *arena, struct mfs__table *table,
+						  const struct mfs__edit *edits, size_t count, struct mfs__change *change)
 {
 	size_t end;
 
@@ -348,15 +372,15 @@ static bool prepare_slots(struct mfs__table *table, const struct mfs__edit *edit
 			end++;
 		struct mfs__slot_change *slot = &slots_of(change)[change->slots];
 		slot->slot = edits[begin].slot;
-		if (!make_bucket(table, slot->slot, edits + begin, end - begin, &slot->bucket))
+		if (!make_bucket(arena, table, slot->slot, edits + begin, end - begin, &slot->bucket))
 			return false;
 		change->slots++;
 	}
 	return true;
 }
 
-static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
-				   struct mfs__change *change, bool private)
+static int prepare(struct mfs__arena *arena, struct mfs__directory *directory,
+				   struct mfs__edit *edits, size_t count, struct mfs__change *change, bool private)
 {
 	bool comes = false;
 
@@ -372,7 +396,7 @@ static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, si
 		}
 	}
 	if (comes)
-		make_room(directory, change->count > 0 ? (uint64_t)change->count : 0, private);
+		make_room(arena, directory, change->count > 0 ? (uint64_t)change->count : 0, private);
 	struct mfs__table *table = mfs__rcu_read_locked(&directory->table);
 	for (size_t i = 0; i < count; i++) {
 		const struct mfs__dentry *dentry = edits[i].out ? edits[i].out : edits[i].in;
@@ -384,17 +408,18 @@ static int prepare(struct mfs__directory *directory, struct mfs__edit *edits, si
 		change->room = (uint32_t)(count <= table->mask ? count : (size_t)table->mask + 1);
 		change->many = mfs__alloc(change->room * sizeof *change->many);
 	}
-	if ((count > MFS__FEW_SLOTS && !change->many) || !prepare_slots(table, edits, count, change)) {
+	if ((count > MFS__FEW_SLOTS && !change->many) ||
+		!prepare_slots(arena, table, edits, count, change)) {
 		mfs__directory_abandon(change);
 		return MFS_ENOMEM;
 	}
 	return 0;
 }
 
-int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
-						   struct mfs__change *change)
+int mfs__directory_prepare(struct mfs__arena *arena, struct mfs__directory *directory,
+						   struct mfs__edit *edits, size_t count, struct mfs__change *change)
 {
-	return prepare(directory, edits, count, change, false);
+	return prepare(arena, directory, edits, count, change, false);
 }
 
 static void change_free(struct mfs__change *change)
@@ -444,7 +469,7 @@ static void bucket_gone(struct mfs__bucket *bucket, bool private)
 	if (private)
 		bucket_free(bucket);
 	else
-		mfs__retire(&bucket->retired, bucket_size(bucket->count));
+		mfs__retire(&bucket->retired);
 }
 
 /* *begun: a slot of the same commit has been published already. */
@@ -490,13 +515,14 @@ void mfs__directory_commit(struct mfs__change *changes, size_t count)
 		change_free(&changes[i]);
 }
 
-int mfs__directory_add(struct mfs__directory *directory, struct mfs__dentry *dentry)
+int mfs__directory_add(struct mfs__arena *arena, struct mfs__directory *directory,
+					   struct mfs__dentry *dentry)
 {
 	struct mfs__edit edit = {.in = dentry};
 	struct mfs__change change;
 	bool begun = false;
 
-	if (prepare(directory, &edit, 1, &change, true))
+	if (prepare(arena, directory, &edit, 1, &change, true))
 		return MFS_ENOMEM;
 	publish(&change, true, &begun);
 	change_free(&change);
@@ -514,6 +540,22 @@ static inline void fetch_bucket(struct mfs__table *table, uint32_t slot)
 	}
 }
 
+/* The names of a bucket, and the nodes, which most names follow. */
+static inline void fetch_dentries(struct mfs__table *table, uint32_t slot)
+{
+	struct mfs__bucket *bucket = mfs__rcu_read(&table->slots[slot]);
+
+	if (!bucket)
+		return;
+	struct mfs__dentry **dentries = dentries_of(bucket);
+	for (uint32_t i = 0; i < bucket->count; i++) {
+		const char *dentry = (const char *)dentries[i];
+		__builtin_prefetch(dentry);
+		__builtin_prefetch(dentry - MFS__CACHE_LINE);
+		__builtin_prefetch(dentry - 2 * (ptrdiff_t)MFS__CACHE_LINE);
+	}
+}
+
 void mfs__directory_each(struct mfs__directory *directory,
 						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
 {
@@ -528,6 +570,8 @@ void mfs__directory_each(struct mfs__directory *directory,
 		struct mfs__bucket *bucket = mfs__rcu_read(&table->slots[slot]);
 		if (table->mask - slot >= AHEAD)
 			fetch_bucket(table, slot + AHEAD);
+		if (table->mask - slot >= DENTRIES_AHEAD)
+			fetch_dentries(table, slot + DENTRIES_AHEAD);
 		if (!bucket)
 			continue;
 		struct mfs__dentry **dentries = dentries_of(bucket);

@@ -108,12 +108,13 @@ struct mfs__change {
 
 /**
  * Prepare to take names out of a directory and put others in, in any number, which must all differ
- * once what goes is gone. Reorders the edits. May let the table grow, which is no change to anyone.
+ * once what goes is gone; new memory comes from the arena. Reorders the edits. May let the table
+ * grow, which is no change to anyone.
  *
  * Returns 0, or MFS_ENOMEM with nothing prepared.
  */
-int mfs__directory_prepare(struct mfs__directory *directory, struct mfs__edit *edits, size_t count,
-						   struct mfs__change *change);
+int mfs__directory_prepare(struct mfs__arena *arena, struct mfs__directory *directory,
+						   struct mfs__edit *edits, size_t count, struct mfs__change *change);
 
 /** Forget a prepared change, if it is one. */
 void mfs__directory_abandon(struct mfs__change *change);
@@ -129,7 +130,8 @@ void mfs__directory_commit(struct mfs__change *changes, size_t count);
  *
  * Returns 0 or MFS_ENOMEM.
  */
-int mfs__directory_add(struct mfs__directory *directory, struct mfs__dentry *dentry);
+int mfs__directory_add(struct mfs__arena *arena, struct mfs__directory *directory,
+					   struct mfs__dentry *dentry);
 
 /** Visit every dentry. Inside a read-side section or under the mutex; stops when `visit` says so.
  */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tree/node.h"
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/test_hook.h"
 #include "tree/directory.h"
@@ -34,38 +33,37 @@ static void node_init(struct mfs__node *node, bool is_dir, uint8_t storage, int6
 	atomic_init(&node->modified_at, now);
 }
 
-static size_t file_size(struct mfs__file *file)
+/* The block of a node and its first dentry, with all before the node cleared. */
+static void *node_new(struct mfs__arena *arena, size_t size, const struct mfs__name *name)
 {
-	return sizeof *file + dentry_size(mfs__first_dentry(&file->node)->length);
+	struct mfs__retired *block = mfs__retirable_new(arena, size + dentry_size(name->length));
+
+	if (block)
+		memset(block + 1, 0, size - sizeof *block);
+	return block;
 }
 
-static size_t directory_size(struct mfs__directory *directory)
+struct mfs__file *mfs__file_new(struct mfs__arena *arena, const struct mfs__name *name,
+								uint8_t storage, int64_t now)
 {
-	return sizeof *directory + dentry_size(mfs__first_dentry(&directory->node)->length);
-}
-
-struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, int64_t now)
-{
-	struct mfs__file *file = mfs__alloc(sizeof *file + dentry_size(name->length));
+	struct mfs__file *file = node_new(arena, sizeof *file, name);
 
 	if (!file)
 		return NULL;
-	memset(file, 0, sizeof *file);
 	node_init(&file->node, false, storage, now);
 	dentry_init(mfs__first_dentry(&file->node), name, &file->node, 0);
 	return file;
 }
 
-struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
+struct mfs__directory *mfs__directory_new(struct mfs__arena *arena, const struct mfs__name *name,
 										  struct mfs__directory *parent, int64_t now)
 {
-	struct mfs__directory *directory = mfs__alloc(sizeof *directory + dentry_size(name->length));
+	struct mfs__directory *directory = node_new(arena, sizeof *directory, name);
 
 	if (!directory)
 		return NULL;
-	memset(directory, 0, sizeof *directory);
 	if (pthread_mutex_init(&directory->mutex, NULL)) {
-		mfs__free(directory, sizeof *directory + dentry_size(name->length));
+		mfs__retirable_free(&directory->retired);
 		return NULL;
 	}
 	directory->parent = parent;
@@ -76,19 +74,20 @@ struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
 
 void mfs__file_free(struct mfs__file *file)
 {
-	mfs__free(file, file_size(file));
+	mfs__retirable_free(&file->retired);
 }
 
 void mfs__directory_free(struct mfs__directory *directory)
 {
 	(void)pthread_mutex_destroy(&directory->mutex);
-	mfs__free(directory, directory_size(directory));
+	mfs__retirable_free(&directory->retired);
 }
 
-struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node,
-									uint32_t renames)
+struct mfs__dentry *mfs__dentry_new(struct mfs__arena *arena, const struct mfs__name *name,
+									struct mfs__node *node, uint32_t renames)
 {
-	struct mfs__retired *block = mfs__alloc(sizeof *block + dentry_size(name->length));
+	struct mfs__retired *block =
+		mfs__retirable_new(arena, sizeof *block + dentry_size(name->length));
 
 	if (!block)
 		return NULL;
@@ -97,21 +96,16 @@ struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__no
 	return dentry;
 }
 
-static size_t loose_size(struct mfs__dentry *dentry)
-{
-	return sizeof(struct mfs__retired) + dentry_size(dentry->length);
-}
-
 void mfs__dentry_free(struct mfs__dentry *dentry)
 {
 	if (dentry)
-		mfs__free((struct mfs__retired *)(void *)dentry - 1, loose_size(dentry));
+		mfs__retirable_free((struct mfs__retired *)(void *)dentry - 1);
 }
 
 void mfs__dentry_retire(struct mfs__dentry *dentry)
 {
 	if (dentry != mfs__first_dentry(dentry->node))
-		mfs__retire((struct mfs__retired *)(void *)dentry - 1, loose_size(dentry));
+		mfs__retire((struct mfs__retired *)(void *)dentry - 1);
 }
 
 bool mfs__node_acquire(struct mfs__node *node, uint64_t counts)
@@ -232,10 +226,9 @@ static void retire_node(struct mfs__node *node)
 		struct mfs__directory *directory = mfs__directory_of(node);
 		mfs__directory_retire_table(directory);
 		(void)pthread_mutex_destroy(&directory->mutex);
-		mfs__retire(&directory->retired, directory_size(directory));
+		mfs__retire(&directory->retired);
 	} else {
-		struct mfs__file *file = mfs__file_of(node);
-		mfs__retire(&file->retired, file_size(file));
+		mfs__retire(&mfs__file_of(node)->retired);
 	}
 }
 
@@ -261,6 +254,14 @@ struct mfs__attributes mfs__node_attributes(struct mfs__node *node)
 			/* pairs with the same */
 			.modified_at = atomic_load_explicit(&node->modified_at, memory_order_acquire),
 		};
+		struct mfs__parallel *parallel = NULL;
+		if (!node->is_dir) {
+			struct mfs__file *file = mfs__file_of(node);
+			/* pairs with mfs__node_end_parallel and mfs__file_begin_parallel */
+			parallel = atomic_load_explicit(&file->parallel, memory_order_acquire);
+		}
+		if (mfs__unlikely(parallel != NULL))
+			mfs__parallel_add(parallel, &attributes.generation, &attributes.modified_at);
 		if (mfs__likely(!(seq & 1) &&
 						seq == atomic_load_explicit(&node->attributes_seq, memory_order_relaxed)))
 			return attributes;
@@ -272,17 +273,47 @@ struct mfs__attributes mfs__node_attributes(struct mfs__node *node)
 	}
 }
 
-void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations)
+/* The odd number, with which a change begins. */
+static uint32_t begin_change(struct mfs__node *node)
 {
 	uint32_t seq = atomic_load_explicit(&node->attributes_seq, memory_order_relaxed);
-	uint64_t generation = atomic_load_explicit(&node->generation, memory_order_relaxed);
 
 	atomic_store_explicit(&node->attributes_seq, seq + 1, memory_order_relaxed);
+	return seq;
+}
+
+static void end_change(struct mfs__node *node, uint32_t seq)
+{
+	mfs__yield("attributes: half changed");
+	/* pairs with the first load in mfs__node_attributes */
+	atomic_store_explicit(&node->attributes_seq, seq + 2, memory_order_release);
+}
+
+void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations)
+{
+	uint64_t generation = atomic_load_explicit(&node->generation, memory_order_relaxed);
+	uint32_t seq = begin_change(node);
+
 	/* pairs with mfs__node_attributes: the odd number comes before each of these three */
 	atomic_store_explicit(&node->size, size, memory_order_release);
 	atomic_store_explicit(&node->generation, generation + generations, memory_order_release);
 	atomic_store_explicit(&node->modified_at, mfs__timestamp(), memory_order_release);
-	mfs__yield("attributes: half changed");
-	/* pairs with the first load in mfs__node_attributes */
-	atomic_store_explicit(&node->attributes_seq, seq + 2, memory_order_release);
+	end_change(node, seq);
+}
+
+void mfs__node_end_parallel(struct mfs__file *file)
+{
+	struct mfs__node *node = &file->node;
+	struct mfs__parallel *parallel = atomic_load_explicit(&file->parallel, memory_order_relaxed);
+	uint64_t generation = atomic_load_explicit(&node->generation, memory_order_relaxed);
+	int64_t modified_at = atomic_load_explicit(&node->modified_at, memory_order_relaxed);
+
+	mfs__parallel_add(parallel, &generation, &modified_at);
+	uint32_t seq = begin_change(node);
+	/* pairs with mfs__node_attributes: the odd number comes before each of these three */
+	atomic_store_explicit(&node->generation, generation, memory_order_release);
+	atomic_store_explicit(&node->modified_at, modified_at, memory_order_release);
+	atomic_store_explicit(&file->parallel, NULL, memory_order_release);
+	end_change(node, seq);
+	mfs__parallel_retire(parallel);
 }

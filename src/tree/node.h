@@ -39,7 +39,7 @@
 #include "base/fair_rwlock.h"
 #include "base/rcu.h"
 #include "base/reclaim.h"
-#include "file/chunk_list.h"
+#include "file/parallel.h"
 #include "tree/path.h"
 
 #include <pthread.h>
@@ -129,7 +129,10 @@ struct mfs__file {
 	/* Shared: the data is read. Exclusive: data, size and chunk list change. */
 	struct mfs__rwlock lock;
 	struct mfs__chunk_list chunks; /* under lock */
-	struct mfs__node node;         /* last: the dentry follows */
+	/* Atomic: what parallel calls need, or NULL. Changes with the lock held exclusively; read with
+	 * the lock, or inside a read-side section. */
+	_Atomic(struct mfs__parallel *) parallel;
+	struct mfs__node node; /* last: the dentry follows */
 };
 
 struct mfs__table;
@@ -177,10 +180,11 @@ static inline struct mfs__dentry *mfs__first_dentry(struct mfs__node *node)
 
 /** A file without data, with its first dentry, referenced by nobody. Returns NULL without memory.
  */
-struct mfs__file *mfs__file_new(const struct mfs__name *name, uint8_t storage, int64_t now);
+struct mfs__file *mfs__file_new(struct mfs__arena *arena, const struct mfs__name *name,
+								uint8_t storage, int64_t now);
 
 /** An empty directory with its first dentry, referenced by nobody. Returns NULL without memory. */
-struct mfs__directory *mfs__directory_new(const struct mfs__name *name,
+struct mfs__directory *mfs__directory_new(struct mfs__arena *arena, const struct mfs__name *name,
 										  struct mfs__directory *parent, int64_t now);
 
 /** Free a node that was never published, or that no thread can reach; its data is gone already. */
@@ -188,8 +192,8 @@ void mfs__file_free(struct mfs__file *file);
 void mfs__directory_free(struct mfs__directory *directory);
 
 /** A dentry in a block of its own. Returns NULL without memory. */
-struct mfs__dentry *mfs__dentry_new(const struct mfs__name *name, struct mfs__node *node,
-									uint32_t renames);
+struct mfs__dentry *mfs__dentry_new(struct mfs__arena *arena, const struct mfs__name *name,
+									struct mfs__node *node, uint32_t renames);
 
 /** Free a dentry that was never published. */
 void mfs__dentry_free(struct mfs__dentry *dentry);
@@ -255,8 +259,17 @@ struct mfs__attributes {
 	int64_t modified_at;
 };
 
-/** Read them, with no lock; retries while a change of a few stores is under way. */
+/**
+ * Read them, with no lock, inside a read-side section; retries while a change of a few stores is
+ * under way.
+ */
 struct mfs__attributes mfs__node_attributes(struct mfs__node *node);
+
+/**
+ * Give up what a file has for parallel calls, taking over what these have noted. The lock is held
+ * exclusively, and no handle of such calls is open.
+ */
+void mfs__node_end_parallel(struct mfs__file *file);
 
 /** Change size and time, and add to the generation. Under the file's lock, or the mutex. */
 void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations);

@@ -10,11 +10,11 @@
 /* So often a call tries before it lets moves of directories wait for it. */
 #define TRIES 32
 
-int mfs__tree_init(struct mfs__tree *tree)
+int mfs__tree_init(struct mfs__tree *tree, struct mfs__arena *arena)
 {
 	struct mfs__name no_name = {"", 0, 0};
 
-	tree->root = mfs__directory_new(&no_name, NULL, mfs__timestamp());
+	tree->root = mfs__directory_new(arena, &no_name, NULL, mfs__timestamp());
 	if (!tree->root)
 		return MFS_ENOMEM;
 	atomic_init(&tree->moves, 0);

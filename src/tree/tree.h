@@ -35,7 +35,7 @@ struct mfs__tree {
 };
 
 /** An empty tree. Returns 0 or MFS_ENOMEM. */
-int mfs__tree_init(struct mfs__tree *tree);
+int mfs__tree_init(struct mfs__tree *tree, struct mfs__arena *arena);
 
 /** Has a directory been moved since `moves` was read? */
 static inline bool mfs__tree_has_moved(struct mfs__tree *tree, uint64_t moves)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "host/fork_guard.h"
+#include "fs/fork_guard.h"
 
 #include "base/compiler.h"
 #include "base/stripe.h"

@@ -7,8 +7,8 @@
  * locked, and the workspace could not be freed. So such calls enter themselves here, and the child
  * closes what they had.
  */
-#ifndef MFS_HOST_FORK_GUARD_H
-#define MFS_HOST_FORK_GUARD_H
+#ifndef MFS_FS_FORK_GUARD_H
+#define MFS_FS_FORK_GUARD_H
 
 #include <pthread.h>
 

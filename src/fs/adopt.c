@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing a buffer by taking it over. */
+#include "base/alloc.h"
+#include "base/error.h"
+#include "file/adopted.h"
+#include "file/chunk_share.h"
+#include "fs/access.h"
+#include "fs/file_data.h"
+
+/* Chunks of a buffer without memory to list them in. */
+#define FEW 16
+
+struct adoption {
+	unsigned char *buffer;
+	size_t length;
+	struct mfs__adopted *adopted;
+	struct mfs__splice splice;
+	struct mfs__chunk few[FEW];
+};
+
+static const unsigned char *buffer_at(void *user, uint64_t at, uint64_t length, size_t *part)
+{
+	const struct adoption *a = user;
+
+	*part = (size_t)length;
+	return a->buffer + at;
+}
+
+static uint32_t count_of(const struct adoption *a)
+{
+	return a->splice.end - a->splice.first;
+}
+
+static void forget_chunks(struct adoption *a)
+{
+	if (a->splice.chunks != a->few)
+		mfs__free(a->splice.chunks, (size_t)count_of(a) * sizeof *a->splice.chunks);
+}
+
+/* Which chunks of the file lie in the buffer, when it is written at `at`. */
+static void find_chunks(struct adoption *a, struct mfs__file *file, uint64_t at)
+{
+	uint64_t end = at + a->length;
+	uint32_t first = mfs__chunk_index(at);
+
+	if (mfs__chunk_start(first) < at)
+		first++;
+	uint32_t stop = mfs__chunk_index(end - 1) + 1;
+	/* The last one may only be shorter than a chunk if nothing comes behind it. */
+	if (mfs__chunk_start(stop - 1) + mfs__chunk_length(stop - 1) > end &&
+		!mfs__file_ends_with(file, stop - 1, end))
+		stop--;
+	a->splice.first = first;
+	a->splice.end = stop > first ? stop : first;
+}
+
+/* Make chunks of the buffer. Returns false, with nothing done, when there is no memory. */
+static bool make_chunks(struct adoption *a, uint64_t at)
+{
+	struct mfs__shares fresh = {0, 0, 0};
+	uint32_t count = count_of(a);
+	uint64_t end = at + a->length;
+	uint32_t made = 0;
+
+	a->splice.chunks = a->few;
+	if (count > FEW)
+		a->splice.chunks = mfs__alloc((size_t)count * sizeof *a->splice.chunks);
+	if (!a->splice.chunks)
+		return false;
+	if (!mfs__shares_take(&fresh, count)) {
+		forget_chunks(a);
+		return false;
+	}
+	for (; made < count && mfs__adopted_room(fresh.first); made++) {
+		uint32_t index = a->splice.first + made;
+		uint64_t start = mfs__chunk_start(index);
+		uint32_t length = mfs__chunk_length(index);
+		uint32_t share = mfs__share_begin(&fresh) | MFS__SHARE_ADOPTED;
+		mfs__adopted_use(a->adopted, share);
+		a->splice.chunks[made] =
+			(struct mfs__chunk){a->buffer + (start - at),
+								end - start < length ? (uint32_t)(end - start) : length, share};
+	}
+	if (made == count)
+		return true;
+	for (uint32_t i = 0; i < made; i++)
+		mfs__shares_add(&fresh, a->splice.chunks[i].share);
+	mfs__shares_give(&fresh);
+	forget_chunks(a);
+	return false;
+}
+
+/* The file did not take the chunks. */
+static void give_up_chunks(struct adoption *a)
+{
+	struct mfs__shares unused = {0, 0, 0};
+
+	for (uint32_t i = 0; i < count_of(a); i++)
+		mfs__shares_add(&unused, a->splice.chunks[i].share);
+	mfs__shares_give(&unused);
+	forget_chunks(a);
+}
+
+static int adopt(struct mfs__handle *handle, struct adoption *a, uint64_t at)
+{
+	find_chunks(a, handle->file, at);
+	if (!make_chunks(a, at))
+		return mfs__fail(MFS_ENOMEM, "mfs_write_adopt");
+	int code = mfs__file_splice(handle->fs, handle->file, at, a->length, &a->splice, buffer_at, a);
+	if (code)
+		give_up_chunks(a);
+	else
+		forget_chunks(a);
+	return code;
+}
+
+int64_t mfs_write_adopt(mfs_file *file, void *buffer, size_t length, mfs_release *release,
+						void *user)
+{
+	struct mfs__access access;
+	struct adoption a = {.buffer = buffer, .length = length};
+
+	if (!buffer || length == 0)
+		return mfs__fail(MFS_EINVAL, "mfs_write_adopt");
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
+	if (code)
+		return code;
+	struct mfs__handle *handle = access.handle;
+	handle->reserved = 0;
+	uint64_t at =
+		handle->mode & MFS__MODE_APPEND ? mfs__node_size(&handle->file->node) : handle->position;
+	if (length > (uint64_t)MFS__OFFSET_MAX - at) {
+		code = mfs__fail(MFS_EFBIG, "mfs_write_adopt");
+	} else {
+		a.adopted = mfs__adopted_new(buffer, length, release, user);
+		code = a.adopted ? adopt(handle, &a, at) : mfs__fail(MFS_ENOMEM, "mfs_write_adopt");
+	}
+	if (!code) {
+		handle->position = at + length;
+		mfs__adopted_drop(a.adopted);
+	} else if (a.adopted) {
+		mfs__adopted_forget(a.adopted);
+	}
+	mfs__access_end_change(&access);
+	return code ? code : (int64_t)length;
+}
