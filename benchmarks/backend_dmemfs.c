@@ -60,6 +60,29 @@ static inline union bench_handle op_open_append(struct bench_worker *w, const ch
 	return op_open(w, path, "ab");
 }
 
+/* Handles that several threads can have on one file, one of which writes. */
+static inline union bench_handle op_open_shared(struct bench_worker *w, const char *path,
+												const char *mode)
+{
+	mfs_open_options options = {.struct_size = sizeof(options), .flags = MFS_O_SHARED};
+	mfs_file *file;
+	int rc = mfs_open_ex(w->place, path, mode, &options, &file);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("open", path, rc);
+	return (union bench_handle){.file = file};
+}
+
+static inline union bench_handle op_open_read_shared(struct bench_worker *w, const char *path)
+{
+	return op_open_shared(w, path, "rb");
+}
+
+static inline union bench_handle op_open_update_shared(struct bench_worker *w, const char *path)
+{
+	return op_open_shared(w, path, "r+b");
+}
+
 static inline void op_close(struct bench_worker *w, union bench_handle handle)
 {
 	int rc = mfs_close(handle.file);
@@ -110,6 +133,19 @@ static inline void op_truncate(struct bench_worker *w, union bench_handle handle
 
 	if (bench_unlikely(rc < 0))
 		op_failed("truncate", w->path, rc);
+}
+
+static inline void op_flush(struct bench_worker *w, union bench_handle handle)
+{
+	int rc = mfs_flush(handle.file);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("flush", w->path, rc);
+}
+
+static inline bool op_exists(struct bench_worker *w, const char *path)
+{
+	return mfs_exists(w->place, path);
 }
 
 static inline void op_remove(struct bench_worker *w, const char *path)
@@ -252,6 +288,12 @@ static inline void op_settle(struct bench_worker *w)
 	settle(w->place);
 }
 
+/* What the calling thread wrote has gone to memory that nobody had touched before. */
+static inline void op_check_fresh(struct bench_worker *w, uint64_t bytes)
+{
+	bench_check_fresh(w->faults, bytes);
+}
+
 /*
  * Sums, outside the clock: as bench_host_sum() makes them
  */
@@ -344,10 +386,18 @@ static void drop(void *place, const char *root)
 		bench_die("dmemfs: mfs_free with %s: %s", root, mfs_strerror(rc));
 }
 
+/* The end of the last workspace gives all memory back that the library keeps. */
+static void *renew(void *place, const char *root)
+{
+	drop(place, root);
+	return make(root);
+}
+
 const struct bench_backend bench_dmemfs = {
 	.name = "dmemfs",
 	.make = make,
 	.drop = drop,
 	.settle = settle,
+	.renew = renew,
 	.steps = loop_steps,
 };

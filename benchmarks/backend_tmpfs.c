@@ -71,6 +71,17 @@ static inline union bench_handle op_open_append(struct bench_worker *w, const ch
 	return op_open(w, path, O_WRONLY | O_CREAT | O_APPEND);
 }
 
+/* Every descriptor can be one of many on its file. */
+static inline union bench_handle op_open_read_shared(struct bench_worker *w, const char *path)
+{
+	return op_open_read(w, path);
+}
+
+static inline union bench_handle op_open_update_shared(struct bench_worker *w, const char *path)
+{
+	return op_open_update(w, path);
+}
+
 static inline void op_close(struct bench_worker *w, union bench_handle handle)
 {
 	int rc = close(handle.fd);
@@ -121,6 +132,24 @@ static inline void op_truncate(struct bench_worker *w, union bench_handle handle
 
 	if (bench_unlikely(rc < 0))
 		op_failed("truncate", w->path, rc);
+}
+
+static inline void op_flush(struct bench_worker *w, union bench_handle handle)
+{
+	int rc = fsync(handle.fd);
+
+	if (bench_unlikely(rc < 0))
+		op_failed("fsync", w->path, rc);
+}
+
+static inline bool op_exists(struct bench_worker *w, const char *path)
+{
+	int rc = access(path, F_OK);
+
+	(void)w;
+	if (rc < 0 && errno != ENOENT)
+		op_failed("access", path, rc);
+	return rc == 0;
 }
 
 static inline void op_remove(struct bench_worker *w, const char *path)
@@ -247,6 +276,13 @@ static inline void op_export(struct bench_worker *w, const char *path, const cha
 static inline void op_settle(struct bench_worker *w)
 {
 	(void)w;
+}
+
+/* The kernel takes each page that is written anew from its free memory. */
+static inline void op_check_fresh(struct bench_worker *w, uint64_t bytes)
+{
+	(void)w;
+	(void)bytes;
 }
 
 #include "loops.h"

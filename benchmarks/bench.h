@@ -6,13 +6,16 @@
  *   main.c            options, and the order of the runs
  *   cases.c           the table of cases; threads, rounds and the clock
  *   loops.h           set-up and measured loop of each case, written once over the op_ functions;
- *                     in parts: loops_base.h, loops_files.h, loops_names.h, loops_trees.h
+ *                     in parts: loops_base.h, loops_files.h, loops_names.h, loops_trees.h,
+ *                     loops_fxmark.h, loops_mixed.h, loops_fresh.h
  *   backend_dmemfs.c  the op_ functions on a workspace, and loops.h made with them
  *   backend_glob.c    the cases of mfs_glob(), beside a plain walk of the same workspace
  *   backend_tmpfs.c   the op_ functions as plain system calls, and loops.h made with them
  *   host_tree.c       whole trees of the host by system calls: list, walk, remove, copy
  *   backend_memcpy.c  the same bytes moved from and to plain memory, for the cases that move bytes
- *   report.c          the table, the JSON file, the machine
+ *   backend_view.c    a large file viewed run by run, beside reading it
+ *   backend_rocksdb.c the op_ functions on RocksDB's environment in memory, by rocksdb_env.cc
+ *   report.h          the table (report.c), the JSON file (report_json.c), the page (report_html.c)
  *
  * loops.h is compiled into each backend, so that both sides run the same source text with no
  * indirect call inside the clock.
@@ -20,6 +23,7 @@
 #ifndef DMEMFS_BENCHMARKS_BENCH_H
 #define DMEMFS_BENCHMARKS_BENCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +33,7 @@
 #define BENCH_PAGE         4096u
 #define BENCH_PIECE        65536u
 #define BENCH_STREAM_BYTES (UINT64_C(256) << 20)
+#define BENCH_VIEW_BYTES   (UINT64_C(1) << 30)
 #define BENCH_PREAD_BYTES  (UINT32_C(1) << 20)
 #define BENCH_COLD_FILES   100000u
 #define BENCH_MANY_FILES   20000u
@@ -41,6 +46,15 @@
 #define BENCH_TREE_FILES   100000u
 #define BENCH_TREE_COPIED  10000u
 #define BENCH_COPY_BYTES   (UINT64_C(64) << 20)
+#define BENCH_SHARED_BYTES (UINT64_C(8) << 20)
+#define BENCH_FAN          8u
+#define BENCH_FAN_FILES    (BENCH_FAN * BENCH_FAN * BENCH_FAN * BENCH_FAN * BENCH_FAN)
+#define BENCH_SMALL_FILES  300u
+#define BENCH_SMALL_SETS   20u
+#define BENCH_MIXED_BYTES  (UINT64_C(16) << 20)
+#define BENCH_LARGE_PIECE  (UINT32_C(1) << 20)
+#define BENCH_LARGE_BYTES  (UINT64_C(512) << 20)
+#define BENCH_MANY_READ    10000u
 #define BENCH_MAX_THREADS  256u
 #define BENCH_MAX_REPEAT   99u
 #define BENCH_PATH_SIZE    512u
@@ -71,8 +85,12 @@
 	X(append_4k, 1, BENCH_APPENDS, true, BENCH_PAGE, "append 4 KiB to an open file (DWAL)")        \
 	X(stream_write, 1, BENCH_STREAM_BYTES / BENCH_PIECE, true, BENCH_PIECE,                        \
 	  "write a new file of 256 MiB in pieces of 64 KiB; an operation is a piece")                  \
+	X(stream_write_fresh, 1, BENCH_STREAM_BYTES / BENCH_PIECE, true, BENCH_PIECE,                  \
+	  "stream_write into memory that the process has not touched yet")                             \
 	X(stream_read, 1, BENCH_STREAM_BYTES / BENCH_PIECE, true, BENCH_PIECE,                         \
 	  "read a file of 256 MiB in pieces of 64 KiB; an operation is a piece")                       \
+	X(view_1g, 1, (BENCH_VIEW_BYTES / BENCH_PIECE), true, 0,                                       \
+	  "look at a file of 1 GiB where it is, beside reading it; an operation is 64 KiB")            \
 	X(listdir_1k, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                               \
 	  "list a directory of 1,000 files; an operation is a name (MRDL)")                            \
 	X(deep50_open_read1k_close, 1, 10000, false, 1024,                                             \
@@ -101,7 +119,49 @@
 	X(import_dir, 1, 1, true, 0,                                                                   \
 	  "copy a tree of the host in (--host-tree), one call of N threads")                           \
 	X(export_dir, 1, 1, true, 0, "copy the same tree out to a directory of tmpfs, likewise")       \
-	X(export_dir_whole, 1, 1, true, 0, "the same; both sides rename each file when it is whole")
+	X(export_dir_whole, 1, 1, true, 0, "the same; both sides rename each file when it is whole")   \
+	X(DRBL, 1, 100000, false, BENCH_PAGE, "pread a page of an own file")                           \
+	X(DRBM, 1, 100000, false, BENCH_PAGE, "pread a page of an own region of a shared file")        \
+	X(DRBH, 1, 100000, false, BENCH_PAGE, "pread the same page of a shared file")                  \
+	X(DRBH_bg, 1, 50000, false, BENCH_PAGE, "pread that page while another thread writes it")      \
+	X(DWAL, 1, BENCH_APPENDS, true, BENCH_PAGE, "append a page to an own file (append_4k)")        \
+	X(DWOL, 1, 100000, false, BENCH_PAGE, "pwrite a page of an own file (pwrite_4k)")              \
+	X(DWOM, 1, 100000, false, BENCH_PAGE, "pwrite a page of an own region of a shared file")       \
+	X(DWSL, 1, 100000, false, BENCH_PAGE, "pwrite a page of an own file, then flush it")           \
+	X(DWTL, 1, BENCH_APPENDS, true, 0, "make an own file a page shorter")                          \
+	X(MRPL, 1, 50000, false, 0, "stat of an own path of five names")                               \
+	X(MRPM, 1, 50000, false, 0, "stat of a random one of 32,768 paths of five names")              \
+	X(MRPM_bg, 1, 50000, false, 0, "stat as in MRPM while another thread creates and removes")     \
+	X(MRPH, 1, 50000, false, 0, "stat of the same path of five names")                             \
+	X(MRDL, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                                     \
+	  "list an own directory of 1,000 files; an operation is a name (listdir_1k)")                 \
+	X(MRDM, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                                     \
+	  "list a shared directory of 1,000 files; an operation is a name")                            \
+	X(MRDM_bg, BENCH_LIST_NAMES, 20 * BENCH_LIST_NAMES, false, 0,                                  \
+	  "list it while another thread creates and removes in it")                                    \
+	X(MWCL, 1, BENCH_MANY_FILES, true, 0, "create and close a file of an own directory")           \
+	X(MWCM, 1, BENCH_MANY_FILES, true, BENCH_PAGE,                                                 \
+	  "create, write 4 KiB, close in a shared directory")                                          \
+	X(MWUL, 1, BENCH_MANY_FILES, true, 0, "remove an empty file of an own directory (unlink)")     \
+	X(MWUM, 1, BENCH_MANY_FILES, true, 0, "remove an empty file of a shared directory")            \
+	X(MWUM_pair, 1, 5000, false, 0,                                                                \
+	  "create, close and remove a file in a shared directory of 1,000 others")                     \
+	X(MWUM_bg, 1, 5000, false, 0, "make and remove while another thread lists the directory")      \
+	X(MWRL, 1, 20000, false, 0, "rename the file of an own directory")                             \
+	X(MWRM, 1, BENCH_MANY_FILES, true, 0, "move a file of an own directory into a shared one")     \
+	X(small_files_rw, 1, (BENCH_SMALL_SETS * BENCH_SMALL_FILES), true, UINT64_C(2) * BENCH_PAGE,   \
+	  "create and write 300 files of 4 KiB, open and read them; an operation is a file")           \
+	X(stream_write_read, 1, BENCH_MIXED_BYTES / BENCH_PIECE, true, UINT64_C(2) * BENCH_PIECE,      \
+	  "write a file of 16 MiB, then read it, by 64 KiB; an operation is a piece")                  \
+	X(random_access_rw, 1, 20000, false, UINT64_C(2) * BENCH_PAGE,                                 \
+	  "write a random page of an open file of 16 MiB, and read another one")                       \
+	X(large_stream_write_read, 1, BENCH_LARGE_BYTES / BENCH_LARGE_PIECE, true,                     \
+	  UINT64_C(2) * BENCH_LARGE_PIECE,                                                             \
+	  "write a file of 512 MiB, then read it, by 1 MiB; an operation is a piece")                  \
+	X(many_files_random_read, 1, BENCH_MANY_READ, true, BENCH_PAGE,                                \
+	  "open, read 4 KiB, close: 10,000 files of one directory in random order")                    \
+	X(deep_tree_read, 1000, 10000, false, 1024,                                                    \
+	  "open, read 1 KiB, close a file 50 directories deep, 1,000 times (deep50_...)")
 
 enum bench_case_id {
 #define BENCH_CASE_ID(name, ...) BENCH_##name,
@@ -156,8 +216,10 @@ struct bench_worker {
 	const struct bench_host *host;
 	unsigned index;
 	unsigned threads;
-	/** Operations of this round. */
+	/** Operations of this round; of the background thread, those that it has done in it. */
 	uint64_t ops;
+	/** For the background thread, atomic: how many measured threads are at work. */
+	const _Atomic unsigned *working;
 	/** The round is the warm-up: look at all data afterwards, not only at sizes. */
 	bool thorough;
 	/** State of the steps: two paths, where their last names start, an open file, a buffer. */
@@ -169,6 +231,10 @@ struct bench_worker {
 	unsigned char *buffer;
 	unsigned char *memory;
 	uint64_t random;
+	/** Where a case does not visit all of `order`: those that it does. */
+	uint32_t *numbers;
+	/** bench_page_faults() before the round. */
+	uint64_t faults;
 };
 
 /** How a backend does a case. Only measure() is inside the clock. NULL: nothing to do. */
@@ -183,6 +249,16 @@ struct bench_steps {
 	void (*finish)(struct bench_worker *worker);
 	/** A round of worker->ops operations. */
 	void (*measure)(struct bench_worker *worker);
+	/**
+	 * What one more thread does beside the measured ones: count its operations in worker->ops for
+	 * as long as bench_goes_on(). Its index is the number of the measured threads.
+	 */
+	void (*background)(struct bench_worker *worker);
+	/** By the background thread, before its first round and after its last. */
+	void (*background_begin)(struct bench_worker *worker);
+	void (*background_end)(struct bench_worker *worker);
+	/** Before each round the backend's tree is made anew, in memory that nobody has touched. */
+	bool fresh;
 	/** There is one worker only; its calls start the other of worker->threads themselves. */
 	bool alone;
 };
@@ -194,6 +270,11 @@ struct bench_backend {
 	void (*drop)(void *place, const char *root);
 	/** Wait until what was removed is freed, so that it is not freed inside the next clock. */
 	void (*settle)(void *place);
+	/**
+	 * Remove the tree, give its memory back to the system, and make it anew. NULL: what is removed
+	 * leaves nothing behind that the next file could use.
+	 */
+	void *(*renew)(void *place, const char *root);
 	/** By bench_case_id; measure is NULL where the backend does not do the case. */
 	const struct bench_steps *steps;
 };
@@ -201,6 +282,9 @@ struct bench_backend {
 extern const struct bench_backend bench_dmemfs;
 extern const struct bench_backend bench_tmpfs;
 extern const struct bench_backend bench_memcpy;
+/** view_1g, and the same file read. */
+extern const struct bench_backend bench_view;
+extern const struct bench_backend bench_read;
 /** The cases of mfs_glob(), and the same steps with a plain walk in place of it. */
 extern const struct bench_backend bench_glob;
 extern const struct bench_backend bench_walk;
@@ -216,6 +300,8 @@ struct bench_instance {
 	void *place;
 	uint64_t ops;
 	unsigned rounds;
+	/** Of the last run. 0 also if there is no background thread. */
+	double background_ops_per_s;
 };
 
 /** Make the backend's tree, set the case up, and choose ops and rounds by a first run. */
@@ -231,21 +317,12 @@ struct bench_result {
 	unsigned threads;
 	unsigned count;
 	double runs[BENCH_MAX_REPEAT];
+	/** For each run, where the backend's steps for the case have a background thread. */
+	double background_ops_per_s[BENCH_MAX_REPEAT];
 };
 
 /** The middle value; of an even count the mean of the two in the middle. */
 double bench_median(const double *values, unsigned count);
-
-/** The table's head, one row of it, and what follows it. `memcpy_result` may be NULL. */
-void bench_report_head(void);
-void bench_report_row(const struct bench_result *dmemfs_result,
-					  const struct bench_result *peer_result,
-					  const struct bench_result *memcpy_result);
-/** `host` is NULL where no case used a tree of the host. */
-void bench_report_foot(const struct bench_host *host);
-/** Write the JSON file. Dies when that fails. */
-void bench_report_json(const char *path, const struct bench_host *host,
-					   const struct bench_result *results, size_t count);
 
 /** Say what went wrong, remove the trees on tmpfs, exit with 1. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -265,7 +342,22 @@ int bench_remove_tree(const char *root);
 /** Nanoseconds on the monotonic clock. */
 uint64_t bench_now(void);
 
+/** Page faults of the calling thread so far that brought memory in. */
+uint64_t bench_page_faults(void);
+/** Die unless the thread has touched so many bytes for the first time since it had `faults`. */
+void bench_check_fresh(uint64_t faults, uint64_t bytes);
+
+/** Those of 0 to count - 1, in the order in which `order` has them. To be freed. */
+uint32_t *bench_order_below(const uint32_t *order, uint32_t count);
+
 #define bench_unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/** For the background thread: measured threads are still at work. */
+static inline bool bench_goes_on(const struct bench_worker *worker)
+{
+	/* pairs with the end of a measured region in run_thread() */
+	return atomic_load_explicit(worker->working, memory_order_acquire) != 0;
+}
 
 /**
  * Write a number in decimal, with a NUL. Returns where the NUL is. The loops build their paths with

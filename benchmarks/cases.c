@@ -5,6 +5,9 @@
  * A run starts its threads anew. Each goes through a warm-up round and then through the measured
  * ones. A round is: prepare, meet the others, MEASURE, meet the others, finish. Its time goes from
  * the first thread's start to the last one's end; the run's time is the sum over its rounds.
+ *
+ * A background thread meets the others at the same places and works from the first one on until the
+ * last measured thread has ended.
  */
 #include "bench.h"
 
@@ -13,11 +16,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* How long the measured part of a run should take, and how many rounds it may have. */
 #define TARGET_NS  200e6
 #define MAX_ROUNDS 32
+
+/* What one page fault brings in, at most. */
+#define HUGE_PAGE (UINT64_C(2) << 20)
 
 /* Looks at the barrier before a thread gives its processor away. */
 #define SPINS 5000
@@ -46,15 +53,27 @@ struct runner {
 	pthread_t thread;
 	uint64_t start;
 	uint64_t end;
+	/* Of the background thread: operations of the round. */
+	uint64_t done;
 };
 
 struct run {
-	const struct bench_instance *instance;
+	/* Its place is changed by the thread with index 0 while the others wait at the barrier. */
+	struct bench_instance *instance;
 	const struct bench_steps *steps;
 	struct barrier barrier;
+	/* Measured threads; the background thread, if there is one, is the last of the runners. */
+	unsigned workers;
 	struct runner *runners;
 	/* Written by the thread with index 0. */
 	uint64_t total_ns;
+	uint64_t background_ns;
+	uint64_t background_ops;
+	/*
+	 * Atomic: measured threads at work. Set by the thread with index 0 before they meet, counted
+	 * down by each. On a line of its own, as the background thread looks at it all the time.
+	 */
+	_Alignas(128) _Atomic unsigned working;
 };
 
 uint64_t bench_now(void)
@@ -63,6 +82,36 @@ uint64_t bench_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_page_faults(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage) < 0)
+		bench_die("getrusage failed");
+	return (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+}
+
+void bench_check_fresh(uint64_t faults, uint64_t bytes)
+{
+	/* A fault brings in a huge page at most. A little may come from what the allocator has. */
+	if ((bench_page_faults() - faults) * HUGE_PAGE < bytes / 10 * 9)
+		bench_die("the memory had been touched before");
+}
+
+uint32_t *bench_order_below(const uint32_t *order, uint32_t count)
+{
+	uint32_t *numbers = malloc(count * sizeof(*numbers));
+	uint32_t found = 0;
+
+	if (!numbers)
+		bench_die("out of memory");
+	for (uint32_t i = 0; i < BENCH_COLD_FILES; i++) {
+		if (order[i] < count)
+			numbers[found++] = order[i];
+	}
+	return numbers;
 }
 
 static void meet(struct barrier *barrier)
@@ -85,19 +134,44 @@ static void meet(struct barrier *barrier)
 	}
 }
 
-/* From the first start to the last end of the round that has just ended. */
-static uint64_t round_ns(const struct run *run)
+/* The background thread, NULL if there is none. */
+static struct runner *background_runner(const struct run *run)
 {
+	return run->barrier.threads > run->workers ? &run->runners[run->workers] : NULL;
+}
+
+/* Add up the times of the round that has just ended: from the first start to the last end. */
+static void count_round(struct run *run)
+{
+	const struct runner *background = background_runner(run);
 	uint64_t start = UINT64_MAX;
 	uint64_t end = 0;
 
-	for (unsigned i = 0; i < run->barrier.threads; i++) {
+	for (unsigned i = 0; i < run->workers; i++) {
 		if (run->runners[i].start < start)
 			start = run->runners[i].start;
 		if (run->runners[i].end > end)
 			end = run->runners[i].end;
 	}
-	return end - start;
+	run->total_ns += end - start;
+	if (background) {
+		/* What it had begun when the last thread ended, it has finished and counted. */
+		run->background_ns += background->end - start;
+		run->background_ops += background->done;
+	}
+}
+
+/* Let the thread with index 0 make the tree anew. */
+static void renew_place(struct runner *runner)
+{
+	struct run *run = runner->run;
+	struct bench_instance *instance = run->instance;
+
+	meet(&run->barrier);
+	if (runner->worker.index == 0 && instance->backend->renew)
+		instance->place = instance->backend->renew(instance->place, instance->root);
+	meet(&run->barrier);
+	runner->worker.place = instance->place;
 }
 
 static void *run_thread(void *argument)
@@ -115,8 +189,12 @@ static void *run_thread(void *argument)
 		w->ops = run->instance->ops;
 		if (w->thorough && !info->fixed && w->ops > info->ops)
 			w->ops = info->ops;
+		if (steps->fresh)
+			renew_place(runner);
 		if (steps->prepare)
 			steps->prepare(w);
+		if (w->index == 0)
+			atomic_store_explicit(&run->working, run->workers, memory_order_relaxed);
 		meet(&run->barrier);
 
 		/* The measured region. */
@@ -124,14 +202,40 @@ static void *run_thread(void *argument)
 		steps->measure(w);
 		runner->end = bench_now();
 
+		/* pairs with bench_goes_on() */
+		atomic_fetch_sub_explicit(&run->working, 1, memory_order_release);
 		meet(&run->barrier);
 		if (w->index == 0 && !w->thorough)
-			run->total_ns += round_ns(run);
+			count_round(run);
 		if (steps->finish)
 			steps->finish(w);
 	}
 	if (steps->end)
 		steps->end(w);
+	return NULL;
+}
+
+static void *run_background(void *argument)
+{
+	struct runner *runner = argument;
+	struct run *run = runner->run;
+	struct bench_worker *w = &runner->worker;
+	const struct bench_steps *steps = run->steps;
+
+	if (steps->background_begin)
+		steps->background_begin(w);
+	for (unsigned round = 0; round <= run->instance->rounds; round++) {
+		w->ops = 0;
+		if (steps->fresh)
+			renew_place(runner);
+		meet(&run->barrier);
+		steps->background(w);
+		runner->end = bench_now();
+		runner->done = w->ops;
+		meet(&run->barrier);
+	}
+	if (steps->background_end)
+		steps->background_end(w);
 	return NULL;
 }
 
@@ -152,26 +256,38 @@ double bench_instance_run(struct bench_instance *instance)
 {
 	const struct bench_steps *steps = &instance->backend->steps[instance->id];
 	unsigned workers = steps->alone ? 1 : instance->threads;
-	struct run run = {.instance = instance, .steps = steps, .barrier = {.threads = workers}};
+	unsigned threads = workers + (steps->background ? 1 : 0);
+	struct run run = {
+		.instance = instance,
+		.steps = steps,
+		.workers = workers,
+		.barrier = {.threads = threads},
+	};
 
-	run.runners = aligned_alloc(_Alignof(struct runner), workers * sizeof(struct runner));
+	run.runners = aligned_alloc(_Alignof(struct runner), threads * sizeof(struct runner));
 	if (!run.runners)
 		bench_die("out of memory");
 	instance->backend->settle(instance->place);
-	for (unsigned i = 0; i < workers; i++) {
+	for (unsigned i = 0; i < threads; i++) {
 		struct runner *runner = &run.runners[i];
 		set_worker(&runner->worker, instance, i);
+		runner->worker.working = &run.working;
 		runner->run = &run;
-		int rc = pthread_create(&runner->thread, NULL, run_thread, runner);
+		int rc = pthread_create(&runner->thread, NULL, i < workers ? run_thread : run_background,
+								runner);
 		if (rc != 0)
 			bench_die("cannot start a thread: %s", strerror(rc));
 	}
-	for (unsigned i = 0; i < workers; i++) {
+	for (unsigned i = 0; i < threads; i++) {
 		int rc = pthread_join(run.runners[i].thread, NULL);
 		if (rc != 0)
 			bench_die("cannot join a thread: %s", strerror(rc));
 	}
 	free(run.runners);
+	instance->background_ops_per_s = 0;
+	if (run.background_ns > 0)
+		instance->background_ops_per_s =
+			(double)run.background_ops / (double)run.background_ns * 1e9;
 	return (double)run.total_ns / ((double)instance->ops * instance->rounds);
 }
 

@@ -43,12 +43,17 @@ static inline void check_word(const unsigned char *at, uint64_t number, const ch
 		bench_die("%s: wrong data", path);
 }
 
-static void make_buffer(struct bench_worker *w)
+static void make_buffer_of(struct bench_worker *w, size_t size)
 {
-	w->buffer = aligned_alloc(BENCH_PAGE, BENCH_PIECE);
+	w->buffer = aligned_alloc(BENCH_PAGE, size);
 	if (!w->buffer)
 		bench_die("out of memory");
-	memset(w->buffer, 0, BENCH_PIECE);
+	memset(w->buffer, 0, size);
+}
+
+static void make_buffer(struct bench_worker *w)
+{
+	make_buffer_of(w, BENCH_PIECE);
 }
 
 static void free_buffer(struct bench_worker *w)
@@ -92,6 +97,27 @@ static void make_own_directories(struct bench_worker *w)
 	}
 }
 
+/* Make the file of the worker's path. Each 64 KiB of it are stamped with the offset. */
+static void make_file(struct bench_worker *w, uint64_t size)
+{
+	union bench_handle handle = op_open_write(w, w->path);
+
+	for (uint64_t done = 0; done < size; done += BENCH_PIECE) {
+		uint64_t left = size - done;
+		stamp_page(w->buffer, BENCH_PIECE, done);
+		op_write(w, handle, w->buffer, left < BENCH_PIECE ? (size_t)left : BENCH_PIECE);
+	}
+	op_close(w, handle);
+}
+
+/* What make_file() stamps: the word at an offset. The words of a page go on from its first one. */
+static inline uint64_t file_word(uint64_t offset)
+{
+	uint64_t in_piece = offset % BENCH_PIECE;
+
+	return offset - in_piece + (in_piece << 40);
+}
+
 /* Set-up of the cases in which each thread has a file of its own: root/index/file. */
 static void make_own_files(struct bench_worker *w, uint64_t size)
 {
@@ -99,15 +125,18 @@ static void make_own_files(struct bench_worker *w, uint64_t size)
 	make_buffer(w);
 	for (unsigned i = 0; i < w->threads; i++) {
 		set_own_path(w, i, "/file");
-		union bench_handle handle = op_open_write(w, w->path);
-		for (uint64_t done = 0; done < size; done += BENCH_PIECE) {
-			uint64_t left = size - done;
-			stamp_page(w->buffer, BENCH_PIECE, done);
-			op_write(w, handle, w->buffer, left < BENCH_PIECE ? (size_t)left : BENCH_PIECE);
-		}
-		op_close(w, handle);
+		make_file(w, size);
 	}
 	free_buffer(w);
+}
+
+/* Make empty files whose names are the worker's path and a number. */
+static inline void make_empty_files(struct bench_worker *w, uint32_t count)
+{
+	for (uint32_t number = 0; number < count; number++) {
+		bench_decimal(w->path + w->name_at, number);
+		op_close(w, op_open_write(w, w->path));
+	}
 }
 
 static void begin_buffer(struct bench_worker *w)

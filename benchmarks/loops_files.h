@@ -16,16 +16,22 @@ enum {
  * stat_hot: root/dir/file, one for all threads.
  */
 
-static void set_up_stat_hot(struct bench_worker *w)
+/* Make the file of the worker's path. */
+static void make_hot_file(struct bench_worker *w)
 {
-	set_path(w, "dir");
-	op_mkdir(w, w->path);
-	set_path(w, "dir/file");
 	make_buffer(w);
 	union bench_handle handle = op_open_write(w, w->path);
 	op_write(w, handle, w->buffer, HOT_SIZE);
 	op_close(w, handle);
 	free_buffer(w);
+}
+
+static void set_up_stat_hot(struct bench_worker *w)
+{
+	set_path(w, "dir");
+	op_mkdir(w, w->path);
+	set_path(w, "dir/file");
+	make_hot_file(w);
 }
 
 static void begin_stat_hot(struct bench_worker *w)
@@ -34,12 +40,18 @@ static void begin_stat_hot(struct bench_worker *w)
 }
 
 /* Measured. */
-static void measure_stat_hot(struct bench_worker *w)
+static inline void stat_again(struct bench_worker *w, int64_t size)
 {
 	for (uint64_t i = 0; i < w->ops; i++) {
-		if (bench_unlikely(op_stat(w, w->path) != HOT_SIZE))
+		if (bench_unlikely(op_stat(w, w->path) != size))
 			bench_die("%s: wrong size", w->path);
 	}
+}
+
+/* Measured. */
+static void measure_stat_hot(struct bench_worker *w)
+{
+	stat_again(w, HOT_SIZE);
 }
 
 /*
@@ -52,13 +64,13 @@ static inline int64_t cold_stat_size(uint32_t number)
 	return 1 + (int64_t)(number % 64);
 }
 
-static void make_cold_tree(struct bench_worker *w, bool pages)
+static void make_cold_tree(struct bench_worker *w, uint32_t count, bool pages)
 {
 	set_path(w, "dir");
 	op_mkdir(w, w->path);
 	set_path(w, "dir/f");
 	make_buffer(w);
-	for (uint32_t number = 0; number < BENCH_COLD_FILES; number++) {
+	for (uint32_t number = 0; number < count; number++) {
 		bench_decimal(w->path + w->name_at, number);
 		union bench_handle handle = op_open_write(w, w->path);
 		stamp_page(w->buffer, BENCH_PAGE, number);
@@ -70,12 +82,12 @@ static void make_cold_tree(struct bench_worker *w, bool pages)
 
 static void set_up_stat_cold_100k(struct bench_worker *w)
 {
-	make_cold_tree(w, false);
+	make_cold_tree(w, BENCH_COLD_FILES, false);
 }
 
 static void set_up_open_read4k_close_cold_100k(struct bench_worker *w)
 {
-	make_cold_tree(w, true);
+	make_cold_tree(w, BENCH_COLD_FILES, true);
 }
 
 static void begin_cold(struct bench_worker *w)
@@ -100,35 +112,46 @@ static void measure_stat_cold_100k(struct bench_worker *w)
 	}
 }
 
-/* Measured. */
-static void measure_open_read4k_close_cold_100k(struct bench_worker *w)
+/* Measured. Visit `count` files in an order, from a place of the thread's own on. */
+static inline void read_in_order(struct bench_worker *w, const uint32_t *order, uint32_t count)
 {
-	uint32_t at = BENCH_COLD_FILES / w->threads * w->index;
+	uint32_t at = count / w->threads * w->index;
 	char *name = w->path + w->name_at;
 
 	for (uint64_t i = 0; i < w->ops; i++) {
-		uint32_t number = w->order[at];
+		uint32_t number = order[at];
 		bench_decimal(name, number);
 		union bench_handle handle = op_open_read(w, w->path);
 		op_read(w, handle, w->buffer, BENCH_PAGE);
 		op_close(w, handle);
 		check_word(w->buffer, number, w->path);
-		if (++at == BENCH_COLD_FILES)
+		if (++at == count)
 			at = 0;
 	}
 }
 
-static void finish_open_read4k_close_cold_100k(struct bench_worker *w)
+/* Measured. */
+static void measure_open_read4k_close_cold_100k(struct bench_worker *w)
 {
-	if (!w->thorough || w->index != 0)
-		return;
-	for (uint32_t number = 0; number < BENCH_COLD_FILES; number += 97) {
+	read_in_order(w, w->order, BENCH_COLD_FILES);
+}
+
+/* Look at every 97th of `count` files. */
+static void check_some_files(struct bench_worker *w, uint32_t count)
+{
+	for (uint32_t number = 0; number < count; number += 97) {
 		bench_decimal(w->path + w->name_at, number);
 		union bench_handle handle = op_open_read(w, w->path);
 		op_read(w, handle, w->buffer, BENCH_PAGE);
 		op_close(w, handle);
 		check_page(w->buffer, BENCH_PAGE, number, w->path);
 	}
+}
+
+static void finish_open_read4k_close_cold_100k(struct bench_worker *w)
+{
+	if (w->thorough && w->index == 0)
+		check_some_files(w, BENCH_COLD_FILES);
 }
 
 /*
@@ -158,12 +181,7 @@ static void create_many_4k(struct bench_worker *w)
 
 static void create_many_empty(struct bench_worker *w)
 {
-	char *name = w->path + w->name_at;
-
-	for (uint64_t i = 0; i < w->ops; i++) {
-		bench_decimal(name, (uint32_t)i);
-		op_close(w, op_open_write(w, w->path));
-	}
+	make_empty_files(w, (uint32_t)w->ops);
 }
 
 /* Measured in unlink and unlink_4k. */
@@ -206,8 +224,7 @@ static void finish_remove(struct bench_worker *w)
 }
 
 /*
- * pread_64, pread_4k, pread_4k_random, pwrite_4k: root/index/file, open all along. The word at
- * offset x of the file has the value x, in the pages' stamps: see make_own_files().
+ * pread_64, pread_4k, pread_4k_random, pwrite_4k: root/index/file, open all along.
  */
 
 static void set_up_pread(struct bench_worker *w)
@@ -222,13 +239,6 @@ static void begin_pread(struct bench_worker *w)
 	w->handle = op_open_read(w, w->path);
 }
 
-static inline uint64_t pread_word(uint64_t offset)
-{
-	uint64_t in_piece = offset % BENCH_PIECE;
-
-	return offset - in_piece + (in_piece << 40);
-}
-
 /* Measured. */
 static void measure_pread_64(struct bench_worker *w)
 {
@@ -237,18 +247,24 @@ static void measure_pread_64(struct bench_worker *w)
 	for (uint64_t i = 0; i < w->ops; i++) {
 		uint64_t offset = bench_random(&random) % (BENCH_PREAD_BYTES / 64) * 64;
 		op_pread(w, w->handle, w->buffer, 64, (int64_t)offset);
-		check_word(w->buffer, pread_word(offset), w->path);
+		check_word(w->buffer, file_word(offset), w->path);
 	}
 	w->random = random;
 }
 
 /* Measured. */
-static void measure_pread_4k(struct bench_worker *w)
+static inline void read_page(struct bench_worker *w, uint64_t offset)
 {
 	for (uint64_t i = 0; i < w->ops; i++) {
-		op_pread(w, w->handle, w->buffer, BENCH_PAGE, 0);
-		check_word(w->buffer, 0, w->path);
+		op_pread(w, w->handle, w->buffer, BENCH_PAGE, (int64_t)offset);
+		check_word(w->buffer, file_word(offset), w->path);
 	}
+}
+
+/* Measured. */
+static void measure_pread_4k(struct bench_worker *w)
+{
+	read_page(w, 0);
 }
 
 /* Measured. */
@@ -259,7 +275,7 @@ static void measure_pread_4k_random(struct bench_worker *w)
 	for (uint64_t i = 0; i < w->ops; i++) {
 		uint64_t offset = bench_random(&random) % (BENCH_PREAD_BYTES / BENCH_PAGE) * BENCH_PAGE;
 		op_pread(w, w->handle, w->buffer, BENCH_PAGE, (int64_t)offset);
-		check_word(w->buffer, pread_word(offset), w->path);
+		check_word(w->buffer, file_word(offset), w->path);
 	}
 	w->random = random;
 }
@@ -298,21 +314,33 @@ static void prepare_pwrite_4k(struct bench_worker *w)
 }
 
 /* Measured. */
-static void measure_pwrite_4k(struct bench_worker *w)
+static inline void write_page(struct bench_worker *w, uint64_t offset)
 {
 	for (uint64_t i = 1; i <= w->ops; i++) {
 		memcpy(w->buffer, &i, sizeof(i));
-		op_pwrite(w, w->handle, w->buffer, BENCH_PAGE, 0);
+		op_pwrite(w, w->handle, w->buffer, BENCH_PAGE, (int64_t)offset);
 	}
+}
+
+/* The page is as write_page() left it. */
+static void check_written_page(struct bench_worker *w, uint64_t offset)
+{
+	memset(w->buffer, 0, BENCH_PAGE);
+	op_pread(w, w->handle, w->buffer, BENCH_PAGE, (int64_t)offset);
+	check_word(w->buffer, w->ops, w->path);
+	memcpy(w->buffer, &(uint64_t){0}, sizeof(uint64_t));
+	check_page(w->buffer, BENCH_PAGE, 0, w->path);
+}
+
+/* Measured. */
+static void measure_pwrite_4k(struct bench_worker *w)
+{
+	write_page(w, 0);
 }
 
 static void finish_pwrite_4k(struct bench_worker *w)
 {
-	memset(w->buffer, 0, BENCH_PAGE);
-	op_pread(w, w->handle, w->buffer, BENCH_PAGE, 0);
-	check_word(w->buffer, w->ops, w->path);
-	memcpy(w->buffer, &(uint64_t){0}, sizeof(uint64_t));
-	check_page(w->buffer, BENCH_PAGE, 0, w->path);
+	check_written_page(w, 0);
 }
 
 /*
@@ -371,33 +399,57 @@ static void begin_stream_write(struct bench_worker *w)
 	stamp_page(w->buffer, BENCH_PIECE, 0);
 }
 
-/* Measured. */
-static void measure_stream_write(struct bench_worker *w)
+/* Measured. Write a new file of `count` pieces, each with its offset as the first word. */
+static inline void write_pieces(struct bench_worker *w, uint64_t count, size_t piece)
 {
 	union bench_handle handle = op_open_write(w, w->path);
 
-	for (uint64_t i = 0; i < w->ops; i++) {
-		uint64_t word = i * BENCH_PIECE;
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t word = i * piece;
 		memcpy(w->buffer, &word, sizeof(word));
-		op_write(w, handle, w->buffer, BENCH_PIECE);
+		op_write(w, handle, w->buffer, piece);
 	}
 	op_close(w, handle);
+}
+
+/* Measured. Read a file of `count` pieces, each with its offset as the first word. */
+static inline void read_pieces(struct bench_worker *w, uint64_t count, size_t piece)
+{
+	union bench_handle handle = op_open_read(w, w->path);
+
+	for (uint64_t i = 0; i < count; i++) {
+		op_read(w, handle, w->buffer, piece);
+		check_word(w->buffer, i * piece, w->path);
+	}
+	op_close(w, handle);
+}
+
+/* All of a file that write_pieces() made, with 0 as the number of the buffer's stamp. */
+static void check_pieces(struct bench_worker *w, uint64_t count, size_t piece)
+{
+	union bench_handle handle = op_open_read(w, w->path);
+
+	for (uint64_t i = 0; i < count; i++) {
+		op_read(w, handle, w->buffer, piece);
+		check_word(w->buffer, i * piece, w->path);
+		memcpy(w->buffer, &(uint64_t){0}, sizeof(uint64_t));
+		check_page(w->buffer, piece, 0, w->path);
+	}
+	op_close(w, handle);
+}
+
+/* Measured. */
+static void measure_stream_write(struct bench_worker *w)
+{
+	write_pieces(w, w->ops, BENCH_PIECE);
 }
 
 static void finish_stream_write(struct bench_worker *w)
 {
 	if (op_stat(w, w->path) != (int64_t)BENCH_STREAM_BYTES)
 		bench_die("%s: wrong size", w->path);
-	if (w->thorough) {
-		union bench_handle handle = op_open_read(w, w->path);
-		for (uint64_t i = 0; i < w->ops; i++) {
-			op_read(w, handle, w->buffer, BENCH_PIECE);
-			check_word(w->buffer, i * BENCH_PIECE, w->path);
-			memcpy(w->buffer, &(uint64_t){0}, sizeof(uint64_t));
-			check_page(w->buffer, BENCH_PIECE, 0, w->path);
-		}
-		op_close(w, handle);
-	}
+	if (w->thorough)
+		check_pieces(w, w->ops, BENCH_PIECE);
 	op_remove(w, w->path);
 }
 
@@ -415,13 +467,7 @@ static void begin_stream_read(struct bench_worker *w)
 /* Measured. */
 static void measure_stream_read(struct bench_worker *w)
 {
-	union bench_handle handle = op_open_read(w, w->path);
-
-	for (uint64_t i = 0; i < w->ops; i++) {
-		op_read(w, handle, w->buffer, BENCH_PIECE);
-		check_word(w->buffer, i * BENCH_PIECE, w->path);
-	}
-	op_close(w, handle);
+	read_pieces(w, w->ops, BENCH_PIECE);
 }
 
 static void finish_stream_read(struct bench_worker *w)

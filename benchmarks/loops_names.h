@@ -17,10 +17,7 @@ static void make_names(struct bench_worker *w, uint32_t count)
 	make_own_directories(w);
 	for (unsigned i = 0; i < w->threads; i++) {
 		set_own_path(w, i, "/f");
-		for (uint32_t number = 0; number < count; number++) {
-			bench_decimal(w->path + w->name_at, number);
-			op_close(w, op_open_write(w, w->path));
-		}
+		make_empty_files(w, count);
 	}
 }
 

@@ -3,8 +3,10 @@
  * dmemfs_bench: the workspace against tmpfs, in one process and in turns. README.md says what each
  * case does and how to read the figures.
  */
+#include "backend_rocksdb.h"
 #include "bench.h"
 #include "host_tree.h"
+#include "report.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -20,18 +22,11 @@
 
 /* What the cases hold at once on one backend: all threads together, and each thread. */
 #define FIXED_BYTES  (UINT64_C(1) << 30)
-#define THREAD_BYTES (UINT64_C(400) << 20)
-
-/* The backends of a case. */
-enum {
-	DMEMFS,
-	PEER,
-	MEMCPY,
-	BACKENDS,
-};
+#define THREAD_BYTES (UINT64_C(600) << 20)
 
 struct options {
 	const char *json;
+	const char *html;
 	const char *dmemfs_root;
 	const char *tmpfs;
 	const char *host_tree;
@@ -138,18 +133,22 @@ static void catch_signals(void)
 
 static void print_usage(FILE *file)
 {
-	fputs("usage: dmemfs_bench --json FILE [--cases a,b,...] [--threads 1,2] [--repeat 5]\n"
-		  "                    [--dmemfs-root PATH] [--tmpfs DIR] [--host-tree DIR]\n"
+	fputs("usage: dmemfs_bench --json FILE [--html FILE] [--cases a,b,...] [--threads 1,2]\n"
+		  "                    [--repeat 5] [--dmemfs-root PATH] [--tmpfs DIR]\n"
+		  "                    [--host-tree DIR]\n"
 		  "       dmemfs_bench --list\n"
 		  "\n"
 		  "  --json FILE         where the results go\n"
+		  "  --html FILE         a page of charts and tables with the same results\n"
 		  "  --cases a,b,...     only these (default: all)\n"
 		  "  --threads 1,2       numbers of threads\n"
 		  "  --repeat N          runs of each backend, in turns\n"
 		  "  --dmemfs-root PATH  directory of the workspace to work in (default: /bench)\n"
 		  "  --tmpfs DIR         directory on tmpfs to work below (default: /dev/shm)\n"
 		  "  --host-tree DIR     what import_dir and export_dir copy (default: /usr/include)\n"
-		  "  --list              name the cases\n",
+		  "  --list              name the cases\n"
+		  "\n"
+		  "One of --json and --html is enough.\n",
 		  file);
 }
 
@@ -210,6 +209,7 @@ static void parse_options(struct options *options, int count, char **arguments)
 {
 	static const struct option known[] = {
 		{"json", required_argument, NULL, 'j'},
+		{"html", required_argument, NULL, 'm'},
 		{"cases", required_argument, NULL, 'c'},
 		{"threads", required_argument, NULL, 't'},
 		{"repeat", required_argument, NULL, 'r'},
@@ -226,6 +226,9 @@ static void parse_options(struct options *options, int count, char **arguments)
 		switch (letter) {
 		case 'j':
 			options->json = optarg;
+			break;
+		case 'm':
+			options->html = optarg;
 			break;
 		case 'c':
 			parse_cases(options, optarg);
@@ -258,8 +261,8 @@ static void parse_options(struct options *options, int count, char **arguments)
 	}
 	if (optind != count)
 		usage_error("unexpected argument", arguments[optind]);
-	if (!options->json)
-		usage_error("missing", "--json FILE");
+	if (!options->json && !options->html)
+		usage_error("missing", "--json FILE or --html FILE");
 }
 
 /*
@@ -305,15 +308,34 @@ static void check_room(const struct options *options)
 	}
 }
 
-/* A case of the workspace alone has another peer. Returns how many backends there are. */
-static unsigned choose_backends(enum bench_case_id id, const struct bench_backend **backends)
+/* Who takes part in a case; NULL: this side does not. A case of the workspace alone has another
+ * peer. */
+static void choose_backends(enum bench_case_id id, const struct bench_backend **backends)
 {
-	bool glob = bench_glob.steps[id].measure;
+	backends[SIDE_DMEMFS] = &bench_dmemfs;
+	backends[SIDE_PEER] = &bench_tmpfs;
+	if (bench_glob.steps[id].measure) {
+		backends[SIDE_DMEMFS] = &bench_glob;
+		backends[SIDE_PEER] = &bench_walk;
+	} else if (bench_view.steps[id].measure) {
+		backends[SIDE_DMEMFS] = &bench_view;
+		backends[SIDE_PEER] = &bench_read;
+	}
+	backends[SIDE_ROCKSDB] = NULL;
+#ifdef BENCH_ROCKSDB
+	if (bench_rocksdb_cases[id])
+		backends[SIDE_ROCKSDB] = &bench_rocksdb;
+#endif
+	backends[SIDE_MEMCPY] = bench_memcpy.steps[id].measure ? &bench_memcpy : NULL;
+}
 
-	backends[DMEMFS] = glob ? &bench_glob : &bench_dmemfs;
-	backends[PEER] = glob ? &bench_walk : &bench_tmpfs;
-	backends[MEMCPY] = &bench_memcpy;
-	return bench_memcpy.steps[id].measure ? BACKENDS : MEMCPY;
+static const char *rocksdb_version(void)
+{
+#ifdef BENCH_ROCKSDB
+	return bench_rocksdb_version();
+#else
+	return NULL;
+#endif
 }
 
 /* What a run of the program shares. */
@@ -324,40 +346,78 @@ struct suite {
 	const struct bench_host *host;
 };
 
-/* One case with one number of threads: all backends in turns. Returns the number of results. */
-static unsigned run_case(const struct suite *suite, enum bench_case_id id, unsigned threads,
-						 struct bench_result *results)
+/* Make the tree of one side, if it takes part. */
+static void open_side(const struct suite *suite, struct bench_instance *instance)
 {
-	const struct bench_backend *backends[BACKENDS];
-	struct bench_instance instances[BACKENDS];
-	unsigned repeat = suite->options->repeat;
-	unsigned count = choose_backends(id, backends);
+	bool on_tmpfs = instance->backend == &bench_tmpfs;
 
-	for (unsigned i = 0; i < count; i++) {
-		bool on_tmpfs = backends[i] == &bench_tmpfs;
-		instances[i] = (struct bench_instance){
-			.backend = backends[i],
+	if (!instance->backend)
+		return;
+	instance->root = on_tmpfs ? suite->tmpfs_root : suite->options->dmemfs_root;
+	instance->order = suite->order;
+	instance->host = suite->host;
+	bench_instance_open(instance);
+}
+
+static void run_side(struct bench_instance *instance, unsigned run, struct bench_result *result)
+{
+	if (!instance->backend)
+		return;
+	result->runs[run] = bench_instance_run(instance);
+	result->background_ops_per_s[run] = instance->background_ops_per_s;
+}
+
+/* One case with one number of threads: all sides in turns. */
+static void run_case(const struct suite *suite, enum bench_case_id id, unsigned threads,
+					 struct report_row *row)
+{
+	const struct bench_backend *backends[SIDES];
+	struct bench_instance instances[SIDES];
+	unsigned repeat = suite->options->repeat;
+
+	choose_backends(id, backends);
+	for (unsigned side = 0; side < SIDES; side++) {
+		const struct bench_backend *backend = backends[side];
+		instances[side] = (struct bench_instance){.backend = backend, .id = id, .threads = threads};
+		row->sides[side] = (struct bench_result){
 			.id = id,
-			.threads = threads,
-			.root = on_tmpfs ? suite->tmpfs_root : suite->options->dmemfs_root,
-			.order = suite->order,
-			.host = suite->host,
-		};
-		results[i] = (struct bench_result){
-			.id = id,
-			.backend = backends[i],
+			.backend = backend,
 			.threads = threads,
 			.count = repeat,
 		};
-		bench_instance_open(&instances[i]);
+		open_side(suite, &instances[side]);
 	}
 	for (unsigned run = 0; run < repeat; run++) {
-		for (unsigned i = 0; i < count; i++)
-			results[i].runs[run] = bench_instance_run(&instances[i]);
+		for (unsigned side = 0; side < SIDES; side++)
+			run_side(&instances[side], run, &row->sides[side]);
 	}
-	for (unsigned i = 0; i < count; i++)
-		bench_instance_close(&instances[i]);
-	bench_report_row(&results[DMEMFS], &results[PEER], count > MEMCPY ? &results[MEMCPY] : NULL);
+	for (unsigned side = 0; side < SIDES; side++) {
+		if (instances[side].backend)
+			bench_instance_close(&instances[side]);
+	}
+	report_table_row(row);
+}
+
+/* Before minutes of work whose results would have no place to go. */
+static void check_writable(const char *path)
+{
+	if (!path)
+		return;
+	FILE *file = fopen(path, "ae");
+	if (!file || fclose(file) != 0)
+		bench_die("cannot write %s: %s", path, strerror(errno));
+}
+
+/* All cases that were asked for, with each number of threads. Returns the number of rows. */
+static size_t run_suite(const struct suite *suite, struct report_row *rows)
+{
+	const struct options *options = suite->options;
+	size_t count = 0;
+
+	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++) {
+		for (unsigned i = 0; options->cases[id] && i < options->thread_counts; i++)
+			run_case(suite, (enum bench_case_id)id, options->threads[i], &rows[count++]);
+	}
 	return count;
 }
 
@@ -374,7 +434,6 @@ int main(int count, char **arguments)
 	char tmpfs_root[BENCH_PATH_SIZE / 4];
 	char out[BENCH_PATH_SIZE / 4 + 8];
 	struct bench_host host = {.out = out};
-	size_t result_count = 0;
 
 	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++)
 		options.cases[id] = true;
@@ -385,10 +444,8 @@ int main(int count, char **arguments)
 		snprintf(tmpfs_root, sizeof(tmpfs_root), "%s/mfsb%ld", options.tmpfs, (long)getpid());
 	if (length < 0 || (size_t)length >= sizeof(tmpfs_root))
 		usage_error("too long", options.tmpfs);
-	/* Before minutes of work whose results would have no place to go. */
-	FILE *file = fopen(options.json, "ae");
-	if (!file || fclose(file) != 0)
-		bench_die("cannot write %s: %s", options.json, strerror(errno));
+	check_writable(options.json);
+	check_writable(options.html);
 	check_room(&options);
 	catch_signals();
 
@@ -406,20 +463,23 @@ int main(int count, char **arguments)
 		.order = order,
 		.host = &host,
 	};
-	struct bench_result *results =
-		calloc((size_t)BENCH_CASE_COUNT * options.thread_counts * BACKENDS, sizeof(*results));
-	if (!results)
+	struct report_row *rows =
+		calloc((size_t)BENCH_CASE_COUNT * options.thread_counts, sizeof(*rows));
+	if (!rows)
 		bench_die("out of memory");
-	bench_report_head();
-	for (unsigned id = 0; id < BENCH_CASE_COUNT; id++) {
-		for (unsigned i = 0; options.cases[id] && i < options.thread_counts; i++) {
-			result_count += run_case(&suite, (enum bench_case_id)id, options.threads[i],
-									 &results[result_count]);
-		}
-	}
-	bench_report_foot(host_used ? &host : NULL);
-	bench_report_json(options.json, host_used ? &host : NULL, results, result_count);
-	free(results);
+	report_table_head();
+	struct report report = {
+		.host = host_used ? &host : NULL,
+		.rocksdb_version = rocksdb_version(),
+		.rows = rows,
+		.count = run_suite(&suite, rows),
+	};
+	report_table_foot(&report);
+	if (options.json)
+		report_write_json(options.json, &report);
+	if (options.html)
+		report_write_html(options.html, &report);
+	free(rows);
 	free(order);
 	return 0;
 }
