@@ -607,16 +607,11 @@ static void do_copy_range(struct model *m, struct opened *from)
 	int want = access_code(m, from, false);
 	if (!want)
 		want = access_code(m, to, true);
-	/* A shared last chunk may have a little more room than a copied one. */
-	size_t most = at + length + length / 8;
 	bool lacks = m->quota && length && lacks_quota(to, at + length);
-	bool may_lack = m->quota && length && lacks_quota(to, most);
 	m->doing = "copy_range";
 	arm(m);
 	int64_t got =
 		mfs_copy_range(from->file, (int64_t)offset, to->file, (int64_t)to_offset, (int64_t)size);
-	if (got == MFS_EQUOTA && may_lack)
-		lacks = true;
 	if (check_result(m, got, want ? want : (int64_t)length, lacks)) {
 		if (length) {
 			memcpy(m->scratch, from->object->bytes + offset, length);
@@ -812,11 +807,12 @@ static void do_copy(struct model *m)
 	if (!object || m->names[to])
 		return;
 	m->doing = "copy";
+	mfs_usage usage = usage_of(m->fs[0]);
+	size_t chunks = object->size ? mfs__chunk_index(object->size - 1) + 1 : 0;
+	bool lacks = m->quota && object->size + chunks * usage.chunk_overhead > usage.free_bytes;
 	arm(m);
 	int got = mfs_copy(m->fs[0], path_of(from), path_of(to));
 	int want = is_locked(m, object, false) ? MFS_EBUSY : 0;
-	/* Nothing here tells what its last chunk is charged. */
-	bool lacks = got == MFS_EQUOTA && usage_of(m->fs[0]).free_bytes < 2 * object->size + 1024;
 	if (!check_result(m, got, want, lacks))
 		return;
 	struct object *copy = new_object(m, to);

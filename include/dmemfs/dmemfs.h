@@ -223,9 +223,9 @@ MFS_API int mfs_new(const mfs_options *options, mfs **out);
  * Thread safety: no other call on the workspace may be under way or follow. Handles are noticed,
  * calls under way are not.
  * Blocks for a grace period (microseconds, or tens of milliseconds while other workspaces are busy)
- * when it was the last one, whose reclaimer thread ends with it. A workspace of more than some MiB
- * gives its memory back to the system before this returns; of a smaller one the process's allocator
- * decides. Calls the functions of buffers that were handed over, see mfs_write_adopt().
+ * when it was the last one, whose reclaimer thread ends with it. A workspace that held 16 MiB or
+ * more gives its memory back to the system before this returns; what a smaller one had may stay
+ * with the allocator. Calls the functions of buffers that were handed over, see mfs_write_adopt().
  *
  * Errors: MFS_EBUSY (handles are open; the workspace stays as it is).
  * Returns 0.
@@ -270,7 +270,7 @@ enum {
 
 /** Whether workspaces get arenas of jemalloc; see mfs_memory_options.arenas. */
 enum {
-	MFS_ARENAS_AUTO = 0,  /**< those of more than some MiB, where the process has jemalloc */
+	MFS_ARENAS_AUTO = 0,  /**< those of more than 1 MiB, where the process has jemalloc */
 	MFS_ARENAS_NEVER = 1, /**< none: the process's allocator is used as it is */
 };
 
@@ -580,7 +580,8 @@ MFS_API int64_t mfs_read_to_fd(mfs_file *file, int64_t offset, int64_t size, int
  *
  * Errors: MFS_EHOST (errno has the host's reason), and those of mfs_pwrite().
  * Returns the bytes taken over: less than `size` at the end of the input, or where an error came
- * after some. Made again, the call then gives 0 at the end, or the error if there still is one.
+ * after some, which mfs_last_error() then tells. Made again, the call gives 0 at the end, or the
+ * error if there still is one.
  */
 MFS_API int64_t mfs_write_from_fd(mfs_file *file, int64_t offset, int64_t size, int fd);
 
