@@ -230,7 +230,7 @@ static int access_code(struct model *m, const struct opened *handle, bool writes
 	return handle->shared && is_locked(m, handle->object, writes) ? MFS_EBUSY : 0;
 }
 
-/* Shared handles and paths are no way to a file that is locked. This one always is. */
+/* The library's own list: there is no other way to the bytes of a file that others have locked. */
 static struct mfs__chunk_list *chunks_of(const struct opened *handle)
 {
 	struct mfs__handle *found = mfs__handle_lock(handle->file, false);
@@ -928,7 +928,6 @@ static void run(uint64_t seed, long steps, uint64_t quota, bool failures)
 	uint32_t shares = mfs__shares_used();
 	mfs_options options = {.struct_size = sizeof(options)};
 
-	options.max_quota = quota;
 	options.default_lock_timeout = MFS_NO_WAIT;
 	m->rng.state = m->seed = seed;
 	m->quota = quota != 0;
