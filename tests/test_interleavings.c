@@ -334,7 +334,7 @@ static void listing_that_is_disturbed_again_and_again_is_still_a_snapshot(void *
 	(void)state;
 	made = 0;
 	make("/d/a", "");
-	act_at("listdir: names read", make_one_more, 8);
+	act_at("listdir: image taken", make_one_more, 8);
 	int64_t count = mfs_listdir(fs, "/d", &names);
 	acted();
 	assert_code(count, 9);

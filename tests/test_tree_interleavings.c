@@ -1596,7 +1596,7 @@ static void walk_reads_each_level_at_one_instant(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		struct text text = {.bytes = NULL};
-		struct plan plan = {.point = "listdir: names read",
+		struct plan plan = {.point = "listdir: image taken",
 							.nth = 3,
 							.action = run_ops,
 							.user = (void *)(uintptr_t)cases[i].ops};
@@ -1737,7 +1737,7 @@ static void glob_goes_on_while_directories_go(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		struct plan plan = {.point = "listdir: names read",
+		struct plan plan = {.point = "listdir: image taken",
 							.nth = cases[i].nth,
 							.action = run_ops,
 							.user = (void *)(uintptr_t)cases[i].ops};
@@ -1788,7 +1788,7 @@ static void listing_is_of_the_directory_that_the_path_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(calls); i++) {
 		for (size_t a = 0; a < COUNT_OF(actions); a++) {
-			(void)check_any_order(calls[i], "listdir: names read", actions[a]);
+			(void)check_any_order(calls[i], "listdir: image taken", actions[a]);
 			(void)check_any_order(calls[i], "listdir: directory found", actions[a]);
 		}
 	}

@@ -81,7 +81,7 @@ static bool make_rest_room(struct mfs__chunk_list *list, struct mfs__arena *aren
 {
 	if (count <= 1 || count - 1 <= list->rest_room)
 		return true;
-	uint32_t room = list->rest_room ? list->rest_room : 4;
+	uint32_t room = list->rest_room ? list->rest_room : 1;
 	while (room < count - 1)
 		room = room > MFS__CHUNKS_MAX / 2 ? MFS__CHUNKS_MAX : 2 * room;
 	size_t size = (size_t)room * sizeof *list->rest;

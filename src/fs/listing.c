@@ -21,6 +21,8 @@
 #define LIST_TRIES 8
 /* Names that are fetched into the cache ahead. */
 #define AHEAD 16u
+/* An image of a table of some sixty slots needs no memory of its own. */
+#define FEW_BYTES 576
 /* Of a try: the names were not those of one instant. Beside 0 and MFS__AGAIN. */
 #define CHANGED 2
 
@@ -135,7 +137,34 @@ struct filling {
 	/* Dentries on their way into the cache. */
 	struct mfs__dentry *ahead[AHEAD];
 	unsigned visited;
+	/* The directory as of one instant. */
+	struct mfs__table *image;
+	size_t image_size;
+	_Alignas(max_align_t) unsigned char few[FEW_BYTES];
 };
+
+static void free_image(struct filling *filling)
+{
+	if (filling->image_size > FEW_BYTES)
+		mfs__free(filling->image, filling->image_size);
+	filling->image_size = 0;
+}
+
+static int make_image_room(struct filling *filling, struct mfs__directory *directory)
+{
+	size_t size = mfs__directory_image_size(directory);
+
+	if (size <= filling->image_size)
+		return 0;
+	free_image(filling);
+	filling->image = (struct mfs__table *)(void *)filling->few;
+	if (size > FEW_BYTES)
+		filling->image = mfs__alloc(size);
+	if (!filling->image)
+		return MFS_ENOMEM;
+	filling->image_size = size > FEW_BYTES ? size : FEW_BYTES;
+	return 0;
+}
 
 /* Most bytes that a name takes besides its own and its NUL. */
 static size_t extra_bytes(enum mfs__listing_kind kind)
@@ -221,28 +250,35 @@ static bool visit(void *user, struct mfs__dentry *dentry)
 	return !full || add_name(filling, oldest);
 }
 
-static void read_all(struct mfs__directory *directory, struct filling *filling)
+/* Read the names of the image. Inside the section in which it was made. */
+static void read_all(struct filling *filling)
 {
-	mfs__directory_each(directory, visit, filling);
+	mfs__image_each(filling->image, visit, filling);
 	unsigned last = filling->visited;
 	for (unsigned i = last > AHEAD ? last - AHEAD : 0; i != last && !filling->overflow; i++)
 		(void)add_name(filling, filling->ahead[i % AHEAD]);
 }
 
-/* Read all names, with no lock. Returns 0, CHANGED, or MFS__AGAIN if the directory was removed. */
+/*
+ * Read all names, with no lock: take an image of the table, see that it is one of one instant, and
+ * read what it leads to at leisure. Returns 0, CHANGED, or MFS__AGAIN if the directory was removed.
+ */
 static int try_read(struct mfs__directory *directory, struct filling *filling)
 {
 	mfs__rcu_lock();
 	/* pairs with the end of a change in tree/directory.c */
 	uint64_t version = atomic_load_explicit(&directory->version, memory_order_acquire);
 	bool dead = mfs__directory_is_dead(directory);
-	bool whole = !(version & 1);
-	if (whole && !dead) {
-		read_all(directory, filling);
-		mfs__yield("listdir: names read");
+	bool whole = !dead && !(version & 1) &&
+				 mfs__directory_image(directory, filling->image, filling->image_size);
+	if (whole) {
+		mfs__yield("listdir: image taken");
 		/* Who read a bucket of a later change sees that change's number here. */
-		whole = version == atomic_load_explicit(&directory->version, memory_order_relaxed) &&
-				!filling->overflow;
+		whole = version == atomic_load_explicit(&directory->version, memory_order_relaxed);
+	}
+	if (whole) {
+		read_all(filling);
+		whole = !filling->overflow;
 	}
 	mfs__rcu_unlock();
 	if (dead)
@@ -255,12 +291,19 @@ static int read_locked(struct mfs__directory *directory, struct filling *filling
 {
 	if (!mfs__directory_lock_to_read(directory))
 		return MFS__AGAIN;
-	int code =
-		make_listing_room(filling, atomic_load_explicit(&directory->count, memory_order_relaxed),
-						  atomic_load_explicit(&directory->name_bytes, memory_order_relaxed));
+	int code = make_image_room(filling, directory);
 	if (!code)
-		read_all(directory, filling);
+		code = make_listing_room(
+			filling, atomic_load_explicit(&directory->count, memory_order_relaxed),
+			atomic_load_explicit(&directory->name_bytes, memory_order_relaxed));
+	mfs__rcu_lock();
+	if (!code)
+		(void)mfs__directory_image(directory, filling->image, filling->image_size);
+	/* The section keeps what the image leads to. */
 	mfs__directory_unlock(directory);
+	if (!code)
+		read_all(filling);
+	mfs__rcu_unlock();
 	return code;
 }
 
@@ -271,6 +314,8 @@ static int read_directory(struct mfs__directory *directory, struct filling *fill
 		uint64_t bytes = atomic_load_explicit(&directory->name_bytes, memory_order_relaxed);
 		/* Some more, for names that come in between. */
 		int code = make_listing_room(filling, count + count / 16 + 4, bytes + bytes / 16 + 64);
+		if (!code)
+			code = make_image_room(filling, directory);
 		if (!code)
 			code = try_read(directory, filling);
 		if (code != CHANGED)
@@ -286,9 +331,15 @@ static int read_directory(struct mfs__directory *directory, struct filling *fill
 static int read_listing(struct mfs__directory *directory, enum mfs__listing_kind kind, bool gated,
 						struct mfs__listing *out)
 {
-	struct filling filling = {.kind = kind};
+	struct filling filling;
+
+	/* Not all of it: the room for an image is large. */
+	filling.kind = kind;
+	filling.block = NULL;
+	filling.image_size = 0;
 	int code = read_directory(directory, &filling, gated);
 
+	free_image(&filling);
 	*out = (struct mfs__listing){0};
 	if (code) {
 		if (filling.block)

@@ -556,13 +556,9 @@ static inline void fetch_dentries(struct mfs__table *table, uint32_t slot)
 	}
 }
 
-void mfs__directory_each(struct mfs__directory *directory,
-						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
+void mfs__image_each(struct mfs__table *table,
+					 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
 {
-	struct mfs__table *table = mfs__rcu_read(&directory->table);
-
-	if (!table)
-		return;
 	/* Buckets are all over the memory: wait for several of them at a time. */
 	for (uint32_t slot = 0; slot < AHEAD && slot <= table->mask; slot++)
 		fetch_bucket(table, slot);
@@ -579,6 +575,39 @@ void mfs__directory_each(struct mfs__directory *directory,
 			if ((bucket->hashes[i] & table->mask) == slot && !visit(user, dentries[i]))
 				return;
 	}
+}
+
+void mfs__directory_each(struct mfs__directory *directory,
+						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
+{
+	struct mfs__table *table = mfs__rcu_read(&directory->table);
+
+	if (table)
+		mfs__image_each(table, visit, user);
+}
+
+size_t mfs__directory_image_size(struct mfs__directory *directory)
+{
+	mfs__rcu_lock();
+	struct mfs__table *table = mfs__rcu_read(&directory->table);
+	size_t size = table_size(table ? table->mask : 0);
+	mfs__rcu_unlock();
+	return size;
+}
+
+bool mfs__directory_image(struct mfs__directory *directory, struct mfs__table *image, size_t size)
+{
+	struct mfs__table *table = mfs__rcu_read(&directory->table);
+	uint32_t mask = table ? table->mask : 0;
+
+	if (table_size(mask) > size)
+		return false;
+	image->mask = mask;
+	for (uint32_t slot = 0; slot <= mask; slot++) {
+		struct mfs__bucket *bucket = table ? mfs__rcu_read(&table->slots[slot]) : NULL;
+		atomic_store_explicit(&image->slots[slot], bucket, memory_order_relaxed);
+	}
+	return true;
 }
 
 void mfs__directory_retire_table(struct mfs__directory *directory)

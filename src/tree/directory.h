@@ -138,6 +138,27 @@ int mfs__directory_add(struct mfs__arena *arena, struct mfs__directory *director
 void mfs__directory_each(struct mfs__directory *directory,
 						 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user);
 
+/**
+ * The table of a directory as of one instant: pointers to its buckets, which do not change. Whoever
+ * has copied these can read the names after the instant, inside the same read-side section.
+ */
+struct mfs__table;
+
+/** Bytes that an image of the directory takes now, and later at least as long as it does not grow.
+ */
+size_t mfs__directory_image_size(struct mfs__directory *directory);
+
+/**
+ * Copy the table to `image`, which has `size` bytes. Inside a read-side section; it is an image of
+ * one instant if the directory's version is even and the same before and after, or the mutex is
+ * held. Returns false, with nothing copied, if there is no room for it.
+ */
+bool mfs__directory_image(struct mfs__directory *directory, struct mfs__table *image, size_t size);
+
+/** mfs__directory_each() for an image. */
+void mfs__image_each(struct mfs__table *image,
+					 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user);
+
 /** Retire, or free at once, the table and the buckets of a directory that nobody can enter. */
 void mfs__directory_retire_table(struct mfs__directory *directory);
 void mfs__directory_free_table(struct mfs__directory *directory);
