@@ -144,9 +144,9 @@
 	  "create, write 4 KiB, close in a shared directory")                                          \
 	X(MWUL, 1, BENCH_MANY_FILES, true, 0, "remove an empty file of an own directory (unlink)")     \
 	X(MWUM, 1, BENCH_MANY_FILES, true, 0, "remove an empty file of a shared directory")            \
-	X(MWUM_pair, 1, 5000, false, 0,                                                                \
+	X(MWUM_pair, 1, 100, false, 0,                                                                 \
 	  "create, close and remove a file in a shared directory of 1,000 others")                     \
-	X(MWUM_bg, 1, 5000, false, 0, "make and remove while another thread lists the directory")      \
+	X(MWUM_bg, 1, 100, false, 0, "make and remove while another thread lists the directory")       \
 	X(MWRL, 1, 20000, false, 0, "rename the file of an own directory")                             \
 	X(MWRM, 1, BENCH_MANY_FILES, true, 0, "move a file of an own directory into a shared one")     \
 	X(small_files_rw, 1, (BENCH_SMALL_SETS * BENCH_SMALL_FILES), true, UINT64_C(2) * BENCH_PAGE,   \
