@@ -13,7 +13,7 @@
 /* Times that stat reads all stripes to find them all as of one instant. */
 #define TRIES 3
 
-#define ALIGNMENT (2 * MFS__CACHE_LINE)
+#define ALIGNMENT ((size_t)2 * MFS__CACHE_LINE)
 /* The block begins with what retiring needs. */
 #define BLOCK_SIZE (sizeof(struct mfs__retired) + ALIGNMENT + sizeof(struct mfs__parallel))
 

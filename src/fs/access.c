@@ -8,10 +8,8 @@
 #include "file/adopted.h"
 
 /* Give the file's lock back. */
-static void unlock_file(struct mfs__access *access)
+static void unlock_file(struct mfs__access *access, struct mfs__file *file)
 {
-	struct mfs__file *file = access->handle->file;
-
 	if (access->beside)
 		mfs__rwlock_unlock_read(&file->lock);
 	else
@@ -31,7 +29,7 @@ void mfs__access_end(struct mfs__access *access)
 	if (access->parallel)
 		mfs__parallel_leave(access->parallel, access->stripe, access->changed);
 	else if (access->file_locked)
-		unlock_file(access);
+		unlock_file(access, handle->file);
 	mfs__handle_unlock(handle, access->exclusive);
 }
 
@@ -54,14 +52,16 @@ static int wait_for_file(struct mfs__access *access, mfs_file *file)
 	access->handle = NULL;
 	if (timeout == MFS_NO_WAIT) {
 		mfs__handle_unlock(handle, access->exclusive);
-		return mfs__fail(MFS_EBUSY, "call on a shared handle");
+		(void)mfs__fail(MFS_EBUSY, "call on a shared handle");
+		return MFS_EBUSY;
 	}
 	mfs__node_pin(&data->node);
 	mfs__handle_unlock(handle, access->exclusive);
 	int code = 0;
 	if (!mfs__rwlock_wait(&data->lock, access->file_exclusive, mfs__deadline(timeout),
 						  &access->waiter)) {
-		code = mfs__fail(MFS_ETIMEDOUT, "call on a shared handle");
+		(void)mfs__fail(MFS_ETIMEDOUT, "call on a shared handle");
+		code = MFS_ETIMEDOUT;
 	} else {
 		access->waited = true;
 		if (!mfs__handle_lock(file, access->exclusive)) {
@@ -117,7 +117,7 @@ static int enter_file(struct mfs__access *access, mfs_file *file, bool overwrite
 	access->parallel = mfs__file_enter(data, &access->stripe);
 	if (!access->parallel && !overwrites)
 		return 0;
-	unlock_file(access);
+	unlock_file(access, data);
 	/* Handles that keep the lock shared are in the way. */
 	return access->parallel ? 0 : lock_file(access, file, true, false);
 }

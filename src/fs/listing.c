@@ -336,6 +336,7 @@ static int read_listing(struct mfs__directory *directory, enum mfs__listing_kind
 	/* Not all of it: the room for an image is large. */
 	filling.kind = kind;
 	filling.block = NULL;
+	filling.image = NULL;
 	filling.image_size = 0;
 	int code = read_directory(directory, &filling, gated);
 

@@ -556,23 +556,23 @@ static inline void fetch_dentries(struct mfs__table *table, uint32_t slot)
 	}
 }
 
-void mfs__image_each(struct mfs__table *table,
+void mfs__image_each(struct mfs__table *image,
 					 bool (*visit)(void *user, struct mfs__dentry *dentry), void *user)
 {
 	/* Buckets are all over the memory: wait for several of them at a time. */
-	for (uint32_t slot = 0; slot < AHEAD && slot <= table->mask; slot++)
-		fetch_bucket(table, slot);
-	for (uint32_t slot = 0; slot <= table->mask; slot++) {
-		struct mfs__bucket *bucket = mfs__rcu_read(&table->slots[slot]);
-		if (table->mask - slot >= AHEAD)
-			fetch_bucket(table, slot + AHEAD);
-		if (table->mask - slot >= DENTRIES_AHEAD)
-			fetch_dentries(table, slot + DENTRIES_AHEAD);
+	for (uint32_t slot = 0; slot < AHEAD && slot <= image->mask; slot++)
+		fetch_bucket(image, slot);
+	for (uint32_t slot = 0; slot <= image->mask; slot++) {
+		struct mfs__bucket *bucket = mfs__rcu_read(&image->slots[slot]);
+		if (image->mask - slot >= AHEAD)
+			fetch_bucket(image, slot + AHEAD);
+		if (image->mask - slot >= DENTRIES_AHEAD)
+			fetch_dentries(image, slot + DENTRIES_AHEAD);
 		if (!bucket)
 			continue;
 		struct mfs__dentry **dentries = dentries_of(bucket);
 		for (uint32_t i = 0; i < bucket->count; i++)
-			if ((bucket->hashes[i] & table->mask) == slot && !visit(user, dentries[i]))
+			if ((bucket->hashes[i] & image->mask) == slot && !visit(user, dentries[i]))
 				return;
 	}
 }
