@@ -524,7 +524,8 @@ typedef void mfs_release(void *user, void *buffer, size_t length);
  * last chunk is gone that lies in the buffer, also those of copies of the file, release(user,
  * buffer, length) is called once: by the thread whose call let go of it, with no lock held, before
  * that call returns. If nothing had to be kept that is this call. It may call any function of the
- * library but not mfs_free() of this workspace. After a fork, the child calls it for its own copy,
+ * library but not mfs_free() of this workspace; where that calls it, the workspace is gone already.
+ * After a fork, the child calls it for its own copy,
  * but not for what other threads were letting go of just then.
  *
  * The quota is charged for what is adopted as for what is copied. `release` may be NULL for memory
