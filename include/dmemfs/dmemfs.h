@@ -525,8 +525,8 @@ typedef void mfs_release(void *user, void *buffer, size_t length);
  * buffer, length) is called once: by the thread whose call let go of it, with no lock held, before
  * that call returns. If nothing had to be kept that is this call. It may call any function of the
  * library but not mfs_free() of this workspace; where that calls it, the workspace is gone already.
- * After a fork, the child calls it for its own copy,
- * but not for what other threads were letting go of just then.
+ * After a fork, the child calls it for its own copy, but not for what other threads were letting go
+ * of just then.
  *
  * The quota is charged for what is adopted as for what is copied. `release` may be NULL for memory
  * that stays.
