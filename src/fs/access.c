@@ -144,6 +144,10 @@ int mfs__access_begin(struct mfs__access *access, mfs_file *file, bool exclusive
 	/* A planted bug, for the test that the race detector notices it. */
 	return 0;
 #endif
+	if (kind == MFS__ACCESS_KEPT) {
+		mfs__handle_unlock(handle, exclusive);
+		return mfs__fail(MFS_ENOTSUP, "call on a shared handle");
+	}
 	if (kind == MFS__ACCESS_READ || kind == MFS__ACCESS_OVERWRITE)
 		return enter_file(access, file, kind == MFS__ACCESS_OVERWRITE);
 	return lock_file(access, file, kind == MFS__ACCESS_CHANGE, false);

@@ -17,6 +17,7 @@ enum mfs__access_kind {
 	MFS__ACCESS_OVERWRITE, /* overwrite bytes, beside others, if that turns out to be enough */
 	MFS__ACCESS_SHARE,     /* read, or share chunks, while nobody writes */
 	MFS__ACCESS_CHANGE,    /* change size, chunk list or bytes, alone */
+	MFS__ACCESS_KEPT,      /* something that only a lock that is kept protects: MFS_ENOTSUP */
 };
 
 struct mfs__access {
@@ -38,7 +39,7 @@ struct mfs__access {
  * MFS__MODE_WRITE), and for an MFS_O_SHARED handle a way to the file. A read may find itself beside
  * parallel calls that overwrite: mfs__access_read() minds that.
  *
- * Errors, noted, with nothing held: MFS_EBADF, MFS_EBUSY, MFS_ETIMEDOUT. Returns 0.
+ * Errors, noted, with nothing held: MFS_EBADF, MFS_EBUSY, MFS_ETIMEDOUT, MFS_ENOTSUP. Returns 0.
  */
 int mfs__access_begin(struct mfs__access *access, mfs_file *file, bool exclusive, unsigned needed,
 					  enum mfs__access_kind kind);
@@ -56,6 +57,12 @@ void mfs__access_end_change(struct mfs__access *access);
 
 /** Copy bytes of the file, all within its size. */
 void mfs__access_read(struct mfs__access *access, uint64_t offset, void *target, size_t length);
+
+/** Where a handle writes that was told to write at `offset`: in append mode at the end. */
+static inline uint64_t mfs__handle_target(const struct mfs__handle *handle, uint64_t offset)
+{
+	return handle->mode & MFS__MODE_APPEND ? mfs__node_size(&handle->file->node) : offset;
+}
 
 /** How much of `size` bytes at `offset` the file has. */
 static inline size_t mfs__access_readable(struct mfs__access *access, uint64_t offset, size_t size)

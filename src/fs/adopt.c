@@ -127,8 +127,7 @@ int64_t mfs_write_adopt(mfs_file *file, void *buffer, size_t length, mfs_release
 		return code;
 	struct mfs__handle *handle = access.handle;
 	handle->reserved = 0;
-	uint64_t at =
-		handle->mode & MFS__MODE_APPEND ? mfs__node_size(&handle->file->node) : handle->position;
+	uint64_t at = mfs__handle_target(handle, handle->position);
 	if (length > (uint64_t)MFS__OFFSET_MAX - at) {
 		code = mfs__fail(MFS_EFBIG, "mfs_write_adopt");
 	} else {

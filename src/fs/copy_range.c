@@ -105,8 +105,7 @@ int64_t mfs_copy_range(mfs_file *from, int64_t from_offset, mfs_file *to, int64_
 	int code = mfs__access_begin(&access, to, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
 	if (!code) {
 		struct mfs__handle *handle = access.handle;
-		uint64_t at = handle->mode & MFS__MODE_APPEND ? mfs__node_size(&handle->file->node)
-													  : (uint64_t)to_offset;
+		uint64_t at = mfs__handle_target(handle, (uint64_t)to_offset);
 		handle->reserved = 0;
 		if ((uint64_t)length > (uint64_t)MFS__OFFSET_MAX - at)
 			code = mfs__fail(MFS_EFBIG, "mfs_copy_range");

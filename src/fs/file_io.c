@@ -125,8 +125,7 @@ static int write_out(struct mfs__access *access, mfs_file *file, struct writing 
 		/* Two handles get into each other's way, with writes that could go beside each other. */
 		mfs__file_begin_parallel(handle->file);
 	}
-	if (handle->mode & MFS__MODE_APPEND)
-		w->at = mfs__node_size(&handle->file->node);
+	w->at = mfs__handle_target(handle, w->at);
 	if (w->length > (uint64_t)MFS__OFFSET_MAX - w->at)
 		return mfs__fail(MFS_EFBIG, "write");
 	return mfs__file_write(handle->fs, handle->file, w->at, w->vector, w->count, w->length);

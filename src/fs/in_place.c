@@ -4,27 +4,6 @@
 #include "fs/access.h"
 #include "fs/file_data.h"
 
-/* Begin a call that needs the file's lock to be kept beyond it. */
-static int begin(struct mfs__access *access, mfs_file *file, bool exclusive, unsigned needed,
-				 const char *call)
-{
-	access->handle = mfs__handle_lock(file, exclusive);
-	if (!access->handle)
-		return MFS_EBADF;
-	int code = 0;
-	unsigned mode = access->handle->mode;
-	if ((mode & needed) != needed)
-		code = mfs__fail(MFS_EBADF, call);
-	else if (mode & MFS__MODE_SHARED)
-		code = mfs__fail(MFS_ENOTSUP, call);
-	access->exclusive = exclusive;
-	access->file_locked = false;
-	access->parallel = NULL;
-	if (code)
-		mfs__access_end(access);
-	return code;
-}
-
 /* A run from `offset`, before `end`: at least a byte is there. */
 static struct iovec run_at(struct mfs__file *file, uint64_t offset, uint64_t end)
 {
@@ -44,7 +23,7 @@ int64_t mfs_view(mfs_file *file, int64_t offset, const void **data)
 	*data = NULL;
 	if (offset < 0)
 		return mfs__fail(MFS_EINVAL, "mfs_view: negative offset");
-	int code = begin(&access, file, false, MFS__MODE_READ, "mfs_view");
+	int code = mfs__access_begin(&access, file, false, MFS__MODE_READ, MFS__ACCESS_KEPT);
 	if (code)
 		return code;
 	struct mfs__file *viewed = access.handle->file;
@@ -65,7 +44,7 @@ int mfs_view_runs(mfs_file *file, int64_t *offset, int64_t end, struct iovec *ru
 		return mfs__fail(MFS_EINVAL, "mfs_view_runs: NULL");
 	if (*offset < 0 || end < 0 || count < 1)
 		return mfs__fail(MFS_EINVAL, "mfs_view_runs");
-	int code = begin(&access, file, false, MFS__MODE_READ, "mfs_view_runs");
+	int code = mfs__access_begin(&access, file, false, MFS__MODE_READ, MFS__ACCESS_KEPT);
 	if (code)
 		return code;
 	struct mfs__file *viewed = access.handle->file;
@@ -84,7 +63,7 @@ int mfs_view_runs(mfs_file *file, int64_t *offset, int64_t end, struct iovec *ru
 static int64_t reserve(struct mfs__handle *handle, size_t size)
 {
 	struct mfs__file *file = handle->file;
-	uint64_t at = handle->mode & MFS__MODE_APPEND ? mfs__node_size(&file->node) : handle->position;
+	uint64_t at = mfs__handle_target(handle, handle->position);
 
 	if (at >= (uint64_t)MFS__OFFSET_MAX || at >= MFS__FILE_SIZE_MAX)
 		return mfs__fail(MFS_EFBIG, "mfs_reserve");
@@ -111,7 +90,7 @@ int64_t mfs_reserve(mfs_file *file, size_t size, void **data)
 	*data = NULL;
 	if (size == 0)
 		return mfs__fail(MFS_EINVAL, "mfs_reserve: size 0");
-	int code = begin(&access, file, true, MFS__MODE_WRITE, "mfs_reserve");
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_KEPT);
 	if (code)
 		return code;
 	struct mfs__handle *handle = access.handle;
@@ -128,7 +107,7 @@ int mfs_commit(mfs_file *file, size_t size)
 {
 	struct mfs__access access;
 
-	int code = begin(&access, file, true, MFS__MODE_WRITE, "mfs_commit");
+	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_KEPT);
 	if (code)
 		return code;
 	struct mfs__handle *handle = access.handle;

@@ -19,13 +19,11 @@ static inline int mfs__chunk_parts(struct mfs__chunk_list *chunks, uint64_t offs
 {
 	int count = 0;
 
-	for (uint32_t i = mfs__chunk_index(offset); size && count < MFS__CHUNK_PARTS_MAX; i++) {
-		struct mfs__chunk *chunk = mfs__chunk_at(chunks, i);
-		size_t skip = (size_t)(offset - mfs__chunk_start(i));
-		size_t part = chunk->capacity - skip < size ? chunk->capacity - skip : size;
-		parts[count++] = (struct iovec){chunk->bytes + skip, part};
-		offset += part;
-		size -= part;
+	for (; size && count < MFS__CHUNK_PARTS_MAX; count++) {
+		struct iovec *part = &parts[count];
+		part->iov_base = mfs__chunks_part(chunks, offset, size, &part->iov_len);
+		offset += part->iov_len;
+		size -= part->iov_len;
 	}
 	return count;
 }

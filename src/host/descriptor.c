@@ -121,11 +121,6 @@ static void drop_in_child(struct mfs__fork_guard *guard)
 	drop(mfs__container_of(guard, struct intake, guard));
 }
 
-static uint64_t place_of(const struct intake *in, const struct mfs__handle *handle)
-{
-	return handle->mode & MFS__MODE_APPEND ? mfs__node_size(&handle->file->node) : in->offset;
-}
-
 /*
  * Reserve what the file grows by for the bytes from `at` to `to`, which lie in one chunk; where the
  * quota has no room for all of them, for as many as it has. Returns where these end: `at` if there
@@ -161,7 +156,7 @@ static uint64_t reserve(struct intake *in, struct mfs__handle *handle, uint64_t 
 /* Get a piece to read into. With the file's lock. Returns 0 or a failure, noted. */
 static int begin_piece(struct intake *in, struct mfs__handle *handle)
 {
-	uint64_t at = place_of(in, handle);
+	uint64_t at = mfs__handle_target(handle, in->offset);
 
 	if (at >= MFS__FILE_SIZE_MAX)
 		return mfs__fail(MFS_EFBIG, "mfs_write_from_fd");
@@ -223,7 +218,7 @@ static bool is_chunk(const struct intake *in, struct mfs__file *file, uint64_t a
  * or a failure, noted. */
 static int land(struct intake *in, struct mfs__handle *handle)
 {
-	uint64_t at = place_of(in, handle);
+	uint64_t at = mfs__handle_target(handle, in->offset);
 	struct mfs__splice splice = {.chunks = &in->chunk, .prepaid = in->prepaid};
 
 	if (is_chunk(in, handle->file, at)) {
