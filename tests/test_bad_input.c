@@ -327,10 +327,6 @@ static void options_out_of_range_are_invalid(void **state)
 	options.default_storage = -1;
 	assert_bad_options(fs, &options, MFS_EINVAL);
 	options = fine;
-	options.memory_guard = MFS_GUARD_INIT;
-	assert_bad_options(fs, &options, MFS_ENOTSUP);
-	options.memory_guard = MFS_GUARD_PER_WRITE;
-	assert_bad_options(fs, &options, MFS_ENOTSUP);
 	options.memory_guard = 9;
 	assert_bad_options(fs, &options, MFS_EINVAL);
 	options.memory_guard = -1;
@@ -344,6 +340,14 @@ static void options_out_of_range_are_invalid(void **state)
 	options.memory_guard_interval = -1;
 	assert_bad_options(fs, &options, MFS_EINVAL);
 	options.memory_guard_interval = INT64_MIN;
+	assert_bad_options(fs, &options, MFS_EINVAL);
+	options = fine;
+	options.charge_metadata = 2;
+	assert_bad_options(fs, &options, MFS_EINVAL);
+	options.charge_metadata = -1;
+	assert_bad_options(fs, &options, MFS_EINVAL);
+	options = fine;
+	options.space_timeout = -3;
 	assert_bad_options(fs, &options, MFS_EINVAL);
 	options = fine;
 	options.chunk_overhead = -2;

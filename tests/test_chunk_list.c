@@ -16,6 +16,7 @@
 /* A list, where it is charged, and the blocks that were live before it. */
 struct fixture {
 	struct mfs__quota quota;
+	struct mfs__payer payer;
 	_Atomic int64_t counter;
 	struct mfs__chunk_account account;
 	struct mfs__chunk_list list;
@@ -25,8 +26,9 @@ struct fixture {
 static void begin(struct fixture *f, uint64_t limit)
 {
 	memset(f, 0, sizeof(*f));
-	mfs__quota_init(&f->quota, limit);
-	f->account = (struct mfs__chunk_account){&f->quota, OVERHEAD, &f->counter, NULL};
+	mfs__quota_init(&f->quota, limit, 0, NULL);
+	f->payer = (struct mfs__payer){.quota = &f->quota};
+	f->account = (struct mfs__chunk_account){&f->payer, OVERHEAD, &f->counter, NULL, false};
 	f->live = mfs__alloc_live();
 }
 

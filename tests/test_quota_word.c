@@ -15,18 +15,19 @@ static void exactly_the_limit_fits(void **state)
 	struct mfs__quota quota;
 
 	(void)state;
-	mfs__quota_init(&quota, 100);
+	mfs__quota_init(&quota, 100, 0, NULL);
 	assert_int_equal(mfs__quota_used(&quota), 0);
-	assert_true(mfs__quota_reserve(&quota, 60));
-	assert_true(mfs__quota_reserve(&quota, 40));
+	assert_code(mfs__quota_reserve(&quota, 60), 0);
+	assert_code(mfs__quota_reserve(&quota, 40), 0);
 	assert_int_equal(mfs__quota_used(&quota), 100);
-	assert_false(mfs__quota_reserve(&quota, 1));
-	assert_true(mfs__quota_reserve(&quota, 0));
+	assert_code(mfs__quota_reserve(&quota, 1), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, 0), 0);
 	mfs__quota_release(&quota, 1);
-	assert_false(mfs__quota_reserve(&quota, 2));
-	assert_true(mfs__quota_reserve(&quota, 1));
+	assert_code(mfs__quota_reserve(&quota, 2), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, 1), 0);
 	mfs__quota_release(&quota, 100);
 	assert_int_equal(mfs__quota_used(&quota), 0);
+	mfs__quota_destroy(&quota);
 }
 
 static void refusal_changes_nothing(void **state)
@@ -34,13 +35,14 @@ static void refusal_changes_nothing(void **state)
 	struct mfs__quota quota;
 
 	(void)state;
-	mfs__quota_init(&quota, 10);
-	assert_true(mfs__quota_reserve(&quota, 7));
+	mfs__quota_init(&quota, 10, 0, NULL);
+	assert_code(mfs__quota_reserve(&quota, 7), 0);
 	for (uint64_t amount = 4; amount < 40; amount++)
-		assert_false(mfs__quota_reserve(&quota, amount));
+		assert_code(mfs__quota_reserve(&quota, amount), MFS_EQUOTA);
 	assert_int_equal(mfs__quota_used(&quota), 7);
 	assert_int_equal(mfs__quota_peak(&quota), 7);
-	assert_true(mfs__quota_reserve(&quota, 3));
+	assert_code(mfs__quota_reserve(&quota, 3), 0);
+	mfs__quota_destroy(&quota);
 }
 
 static void limit_of_nothing_has_room_for_nothing(void **state)
@@ -48,10 +50,11 @@ static void limit_of_nothing_has_room_for_nothing(void **state)
 	struct mfs__quota quota;
 
 	(void)state;
-	mfs__quota_init(&quota, 0);
-	assert_false(mfs__quota_reserve(&quota, 1));
-	assert_true(mfs__quota_reserve(&quota, 0));
+	mfs__quota_init(&quota, 0, 0, NULL);
+	assert_code(mfs__quota_reserve(&quota, 1), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, 0), 0);
 	assert_int_equal(mfs__quota_peak(&quota), 0);
+	mfs__quota_destroy(&quota);
 }
 
 static void sums_that_overflow_are_refused(void **state)
@@ -59,23 +62,25 @@ static void sums_that_overflow_are_refused(void **state)
 	struct mfs__quota quota;
 
 	(void)state;
-	mfs__quota_init(&quota, 10);
-	assert_true(mfs__quota_reserve(&quota, 5));
+	mfs__quota_init(&quota, 10, 0, NULL);
+	assert_code(mfs__quota_reserve(&quota, 5), 0);
 	/* 5 + these wrap around to 4 and less, or to 5 and more. */
-	assert_false(mfs__quota_reserve(&quota, UINT64_MAX));
-	assert_false(mfs__quota_reserve(&quota, UINT64_MAX - 4));
-	assert_false(mfs__quota_reserve(&quota, UINT64_MAX - 5));
-	assert_false(mfs__quota_reserve(&quota, UINT64_C(1) << 63));
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX - 4), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX - 5), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, UINT64_C(1) << 63), MFS_EQUOTA);
 	assert_int_equal(mfs__quota_used(&quota), 5);
 
-	mfs__quota_init(&quota, UINT64_MAX);
-	assert_true(mfs__quota_reserve(&quota, UINT64_MAX));
-	assert_false(mfs__quota_reserve(&quota, 1));
-	assert_false(mfs__quota_reserve(&quota, UINT64_MAX));
+	mfs__quota_destroy(&quota);
+	mfs__quota_init(&quota, UINT64_MAX, 0, NULL);
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX), 0);
+	assert_code(mfs__quota_reserve(&quota, 1), MFS_EQUOTA);
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX), MFS_EQUOTA);
 	mfs__quota_release(&quota, UINT64_MAX);
-	assert_true(mfs__quota_reserve(&quota, UINT64_MAX - 1));
-	assert_true(mfs__quota_reserve(&quota, 1));
+	assert_code(mfs__quota_reserve(&quota, UINT64_MAX - 1), 0);
+	assert_code(mfs__quota_reserve(&quota, 1), 0);
 	assert_int_equal(mfs__quota_peak(&quota), UINT64_MAX);
+	mfs__quota_destroy(&quota);
 }
 
 static void peak_is_the_most_that_was_used(void **state)
@@ -83,18 +88,19 @@ static void peak_is_the_most_that_was_used(void **state)
 	struct mfs__quota quota;
 
 	(void)state;
-	mfs__quota_init(&quota, 100);
-	assert_true(mfs__quota_reserve(&quota, 30));
-	assert_true(mfs__quota_reserve(&quota, 20));
+	mfs__quota_init(&quota, 100, 0, NULL);
+	assert_code(mfs__quota_reserve(&quota, 30), 0);
+	assert_code(mfs__quota_reserve(&quota, 20), 0);
 	assert_int_equal(mfs__quota_peak(&quota), 50);
 	mfs__quota_release(&quota, 50);
 	assert_int_equal(mfs__quota_peak(&quota), 50);
-	assert_true(mfs__quota_reserve(&quota, 49));
+	assert_code(mfs__quota_reserve(&quota, 49), 0);
 	assert_int_equal(mfs__quota_peak(&quota), 50);
-	assert_false(mfs__quota_reserve(&quota, 90));
+	assert_code(mfs__quota_reserve(&quota, 90), MFS_EQUOTA);
 	assert_int_equal(mfs__quota_peak(&quota), 50);
-	assert_true(mfs__quota_reserve(&quota, 2));
+	assert_code(mfs__quota_reserve(&quota, 2), 0);
 	assert_int_equal(mfs__quota_peak(&quota), 51);
+	mfs__quota_destroy(&quota);
 }
 
 /*
@@ -140,7 +146,7 @@ static void *act(void *argument)
 {
 	self = argument;
 	while (stop_at(self, STOP_READY), !self->end) {
-		if (mfs__quota_reserve(self->quota, self->amount)) {
+		if (mfs__quota_reserve(self->quota, self->amount) == 0) {
 			stop_at(self, STOP_HOLDS);
 			mfs__quota_release(self->quota, self->amount);
 			stop_at(self, STOP_RELEASED);
@@ -196,18 +202,19 @@ static void room_that_was_seen_and_then_taken_is_refused(void **state)
 	struct actor late;
 
 	(void)state;
-	mfs__quota_init(&quota, 10);
+	mfs__quota_init(&quota, 10, 0, NULL);
 	set_hook(stop_where_room_was_seen);
-	assert_true(mfs__quota_reserve(&quota, 9));
+	assert_code(mfs__quota_reserve(&quota, 9), 0);
 	actor_start(&late, &quota, 1);
 	assert_int_equal(step(&late), STOP_ROOM_SEEN);
-	assert_true(mfs__quota_reserve(&quota, 1));
+	assert_code(mfs__quota_reserve(&quota, 1), 0);
 	assert_int_equal(step(&late), STOP_REFUSED);
 	assert_int_equal(mfs__quota_used(&quota), 10);
 	assert_int_equal(mfs__quota_peak(&quota), 10);
 	assert_int_equal(step(&late), STOP_READY);
 	actor_end(&late);
 	set_hook(NULL);
+	mfs__quota_destroy(&quota);
 }
 
 static void room_that_was_given_back_in_between_is_granted(void **state)
@@ -216,14 +223,14 @@ static void room_that_was_given_back_in_between_is_granted(void **state)
 	struct actor late;
 
 	(void)state;
-	mfs__quota_init(&quota, 10);
+	mfs__quota_init(&quota, 10, 0, NULL);
 	set_hook(stop_where_room_was_seen);
-	assert_true(mfs__quota_reserve(&quota, 9));
+	assert_code(mfs__quota_reserve(&quota, 9), 0);
 	actor_start(&late, &quota, 1);
 
 	/* Taken and given back: all is as it was. */
 	assert_int_equal(step(&late), STOP_ROOM_SEEN);
-	assert_true(mfs__quota_reserve(&quota, 1));
+	assert_code(mfs__quota_reserve(&quota, 1), 0);
 	mfs__quota_release(&quota, 1);
 	enum stop stop = step(&late);
 	while (stop == STOP_ROOM_SEEN) /* where the processor's weak exchange fails for no reason */
@@ -235,7 +242,7 @@ static void room_that_was_given_back_in_between_is_granted(void **state)
 
 	/* Taken, and more given back: it looks again and finds room again. */
 	assert_int_equal(step(&late), STOP_ROOM_SEEN);
-	assert_true(mfs__quota_reserve(&quota, 1));
+	assert_code(mfs__quota_reserve(&quota, 1), 0);
 	mfs__quota_release(&quota, 3);
 	assert_int_equal(step(&late), STOP_ROOM_SEEN);
 	assert_int_equal(mfs__quota_used(&quota), 7);
@@ -248,6 +255,7 @@ static void room_that_was_given_back_in_between_is_granted(void **state)
 	assert_int_equal(step(&late), STOP_READY);
 	actor_end(&late);
 	set_hook(NULL);
+	mfs__quota_destroy(&quota);
 }
 
 #define ACTORS    3
@@ -269,7 +277,7 @@ static void run_schedule(struct schedule *schedule, struct mfs__quota *quota, st
 	uint64_t most = 0;
 	unsigned length = 0;
 
-	mfs__quota_init(quota, LIMIT);
+	mfs__quota_init(quota, LIMIT, 0, NULL);
 	for (unsigned left = ACTORS; left > 0; length++) {
 		assert_true(length < STEPS_MAX);
 		if (length >= schedule->length) {
@@ -308,6 +316,7 @@ static void run_schedule(struct schedule *schedule, struct mfs__quota *quota, st
 	schedule->length = length;
 	for (unsigned i = 0; i < ACTORS; i++)
 		assert_int_equal(step(&actors[i]), STOP_READY);
+	mfs__quota_destroy(quota);
 }
 
 /* Turn to the next schedule, the last choice first. Returns false after the last one. */
@@ -331,7 +340,6 @@ static void all_orders_of_three_threads_keep_the_limit(void **state)
 	unsigned schedules = 0;
 
 	(void)state;
-	mfs__quota_init(&quota, LIMIT);
 	set_hook(stop_where_room_was_seen);
 	for (unsigned i = 0; i < ACTORS; i++)
 		actor_start(&actors[i], &quota, amounts[i]);
@@ -363,7 +371,7 @@ static void *share(void *argument)
 
 	for (int i = 0; i < 20000; i++) {
 		uint64_t amount = rng_below(&sharer->rng, 600);
-		if (!mfs__quota_reserve(sharer->quota, amount))
+		if (mfs__quota_reserve(sharer->quota, amount))
 			continue;
 		sharer->granted++;
 		if (mfs__quota_used(sharer->quota) > sharer->quota->limit)
@@ -379,7 +387,7 @@ static void threads_at_once_never_exceed_the_limit(void **state)
 	struct sharer sharers[SHARERS];
 
 	(void)state;
-	mfs__quota_init(&quota, 1000);
+	mfs__quota_init(&quota, 1000, 0, NULL);
 	for (unsigned i = 0; i < SHARERS; i++) {
 		sharers[i] = (struct sharer){.quota = &quota, .rng = {77 + i}};
 		sharers[i].thread = start_thread(share, &sharers[i]);
@@ -393,6 +401,7 @@ static void threads_at_once_never_exceed_the_limit(void **state)
 	assert_int_equal(mfs__quota_used(&quota), 0);
 	assert_true(mfs__quota_peak(&quota) > 0);
 	assert_true(mfs__quota_peak(&quota) <= 1000);
+	mfs__quota_destroy(&quota);
 }
 
 int main(void)

@@ -87,7 +87,7 @@ extern "C" {
 	X(MFS_ENOTEMPTY, -ENOTEMPTY, "directory not empty")                                            \
 	X(MFS_ENAMETOOLONG, -ENAMETOOLONG, "path or name too long")                                    \
 	X(MFS_EBUSY, -EBUSY, "in use by an open handle")                                               \
-	X(MFS_ETIMEDOUT, -ETIMEDOUT, "timed out waiting for a file's lock")                            \
+	X(MFS_ETIMEDOUT, -ETIMEDOUT, "timed out")                                                      \
 	X(MFS_EBADF, -EBADF, "handle is closed, or not open for this")                                 \
 	X(MFS_ENOTSUP, -ENOTSUP, "not supported")                                                      \
 	X(MFS_EFBIG, -EFBIG, "file would grow past the largest offset")                                \
@@ -155,14 +155,25 @@ enum {
 /** When the memory guard looks; see mfs_options.memory_guard. */
 enum {
 	MFS_GUARD_NONE = 0,
-	MFS_GUARD_INIT = 1,      /**< not in this version: mfs_new() gives MFS_ENOTSUP */
-	MFS_GUARD_PER_WRITE = 2, /**< not in this version: mfs_new() gives MFS_ENOTSUP */
+	/** Once: mfs_new() asks whether max_quota is available. */
+	MFS_GUARD_INIT = 1,
+	/** Whenever memory is taken for files: against the last sample, less what was taken since. */
+	MFS_GUARD_PER_WRITE = 2,
 };
 
 /** What the memory guard does; see mfs_options.memory_guard_action. */
 enum {
-	MFS_GUARD_WARN = 0,
-	MFS_GUARD_FAIL = 1,
+	MFS_GUARD_WARN = 0, /**< on_warning is called, and the call goes on */
+	MFS_GUARD_FAIL = 1, /**< the call is refused: MFS_EMEMGUARD */
+};
+
+/** Where the memory guard's last sample comes from; see mfs_usage.guard_source. */
+enum {
+	MFS_MEMORY_UNKNOWN = 0,   /**< no sample, or none that says anything: the guard allows all */
+	MFS_MEMORY_SYSTEM = 1,    /**< the whole system's, such as MemAvailable of /proc/meminfo */
+	MFS_MEMORY_CGROUP_V1 = 2, /**< a limit of a control group, version 1 */
+	MFS_MEMORY_CGROUP_V2 = 3, /**< a limit of a control group, version 2 */
+	MFS_MEMORY_HOOK = 4,      /**< mfs_memory_options.available */
 };
 
 /**
@@ -178,12 +189,17 @@ typedef struct mfs_options {
 	uint64_t max_nodes;
 	/** MFS_STORAGE_...; how new files may be written. Default MFS_STORAGE_AUTO. */
 	int default_storage;
-	/** MFS_GUARD_...: default MFS_GUARD_NONE, the only one in this version. */
+	/** MFS_GUARD_...: default MFS_GUARD_NONE. */
 	int memory_guard;
 	/** MFS_GUARD_WARN (default) or MFS_GUARD_FAIL. */
 	int memory_guard_action;
-	int reserved;
-	/** Milliseconds between two samples of the guard. Default 1000. */
+	/** 0, or 1: what files and directories take besides data counts against max_quota, too. */
+	int charge_metadata;
+	/**
+	 * Milliseconds between two samples of the guard. Default 1000. The process has one thread that
+	 * samples, as often as the most impatient workspace wants; where the kernel tells of memory
+	 * pressure, also then.
+	 */
 	int64_t memory_guard_interval;
 	/**
 	 * Size in bytes up to which a file of MFS_STORAGE_AUTO may become one of random access; past
@@ -198,21 +214,32 @@ typedef struct mfs_options {
 	/** How long open waits for a file's lock. Milliseconds, default 30000. */
 	int64_t default_lock_timeout;
 	/**
-	 * Called with warnings, with no lock held, from the thread that met the cause. Default: a line
-	 * on standard error, once for each kind. Nothing warns in this version.
+	 * Called with the memory guard's warnings, at most once in an interval, with no lock held, from
+	 * the thread that met the cause, at the end of its call. It may call any function of the
+	 * library but mfs_free() of this workspace. Default: a line on standard error, once.
 	 */
 	void (*on_warning)(void *user, const char *message);
 	/** Passed to on_warning. */
 	void *user;
+	/** Bytes of the available memory that the guard leaves alone. Default 16 MiB. */
+	uint64_t memory_guard_keep;
+	/**
+	 * How long calls on handles, mfs_open_ex() with preallocate, and mfs_reservation_new() wait for
+	 * quota that they need for data and that there is not, before they give MFS_EQUOTA.
+	 * Milliseconds; default MFS_NO_WAIT. See mfs_wait_for_space().
+	 */
+	int64_t space_timeout;
 } mfs_options;
 
 /**
  * Make an empty workspace.
  *
  * `options` may be NULL. Takes some ten microseconds; the process's first workspace also starts the
- * thread that frees removed nodes ("mfs-reclaim", all signals blocked).
+ * thread that frees removed nodes ("mfs-reclaim", all signals blocked), the first one with
+ * MFS_GUARD_PER_WRITE the thread that samples ("mfs-guard", likewise). A memory guard's first
+ * sample is taken by this call.
  *
- * Errors: MFS_EINVAL (a field out of range), MFS_ENOTSUP (a memory guard), MFS_ENOMEM.
+ * Errors: MFS_EINVAL (a field out of range), MFS_EMEMGUARD (MFS_GUARD_INIT), MFS_ENOMEM.
  * Returns 0 and the workspace in *out, to be freed with mfs_free().
  */
 MFS_API int mfs_new(const mfs_options *options, mfs **out);
@@ -223,11 +250,12 @@ MFS_API int mfs_new(const mfs_options *options, mfs **out);
  * Thread safety: no other call on the workspace may be under way or follow. Handles are noticed,
  * calls under way are not.
  * Blocks for a grace period (microseconds, or tens of milliseconds while other workspaces are busy)
- * when it was the last one, whose reclaimer thread ends with it. A workspace that held 16 MiB or
- * more gives its memory back to the system before this returns; what a smaller one had may stay
- * with the allocator. Calls the functions of buffers that were handed over, see mfs_write_adopt().
+ * when it was the last one, whose reclaimer thread ends with it, and for a sample that is being
+ * taken when it was the last one with MFS_GUARD_PER_WRITE. A workspace that held 16 MiB or more
+ * gives its memory back to the system before this returns; what a smaller one had may stay with the
+ * allocator. Calls the functions of buffers that were handed over, see mfs_write_adopt().
  *
- * Errors: MFS_EBUSY (handles are open; the workspace stays as it is).
+ * Errors: MFS_EBUSY (handles are open, or reservations are there; the workspace stays as it is).
  * Returns 0.
  */
 MFS_API int mfs_free(mfs *fs);
@@ -237,7 +265,7 @@ typedef struct mfs_usage {
 	uint64_t used_bytes;     /**< charged now; never more than quota_bytes */
 	uint64_t quota_bytes;    /**< the limit */
 	uint64_t free_bytes;     /**< quota_bytes - used_bytes */
-	uint64_t peak_bytes;     /**< the most that was ever charged at once */
+	uint64_t peak_bytes;     /**< the most that was ever charged at once; see below */
 	uint64_t files;          /**< files in the tree */
 	uint64_t directories;    /**< directories in the tree, the root not counted */
 	uint64_t max_nodes;      /**< limit of files + directories, 0: none */
@@ -246,18 +274,79 @@ typedef struct mfs_usage {
 	uint64_t open_handles;   /**< handles not closed yet */
 	uint64_t retired_bytes;  /**< whole process: removed nodes that wait for readers */
 	uint64_t idle_bytes;     /**< whole process: freed memory that is kept for the next file */
-	uint64_t reserved[4];
+	uint64_t reserved_bytes; /**< of used_bytes: set aside by reservations and not drawn yet */
+	uint64_t live_bytes;     /**< of used_bytes: all else, what files hold */
+	/** Files and directories, names and tables; part of live_bytes if charged. */
+	uint64_t metadata_bytes;
+	uint64_t waiters; /**< calls that wait for space */
+	/* The memory guard: */
+	uint64_t guard_available; /**< bytes at the last sample; 0 where the source is unknown */
+	int64_t guard_sample_age; /**< milliseconds since that; -1: no sample was taken */
+	uint64_t guard_refusals;  /**< how often it refused this workspace, or had to warn */
+	int guard_source;         /**< of the last sample, MFS_MEMORY_... */
+	int reserved_int;
+	uint64_t reserved[8];
 } mfs_usage;
 
 /**
  * Count what the workspace holds.
  *
- * Each figure is right at some instant during the call; while others write, the figures need not
- * belong to one instant. Takes no lock. About 100 ns.
+ * Each figure is exact when nobody writes; while others do, it is right to within what they change
+ * during the call. Takes no lock but, where there are reservations, that of their list. About
+ * 100 ns.
+ *
+ * While several threads write, each may have up to 256 KiB in hand, that is set aside for its next
+ * writes and taken back before any call is refused. used_bytes does not count that, but peak_bytes
+ * may.
  *
  * Returns 0 and the figures in *out.
  */
 MFS_API int mfs_stats(mfs *fs, mfs_usage *out);
+
+/**
+ * Wait until `bytes` of the quota are free, so that a write of as much, its overhead included,
+ * would succeed: the back-pressure for those who fill a workspace that others empty.
+ *
+ * The thread sleeps. When space is given back, as many are woken as it is enough for, in the order
+ * of arrival; whoever finds that others did not take theirs is woken, too. Nothing is set aside for
+ * the caller: use mfs_options.space_timeout for writes that wait, and that get what they wait for,
+ * or mfs_reservation_new() for more than one write. `timeout`: milliseconds, 0, MFS_NO_WAIT or
+ * MFS_WAIT_FOREVER.
+ *
+ * Errors: MFS_EQUOTA (more than max_quota, which can never be free), MFS_ETIMEDOUT, MFS_EBUSY
+ * (MFS_NO_WAIT), MFS_EINVAL. Returns 0.
+ */
+MFS_API int mfs_wait_for_space(mfs *fs, uint64_t bytes, int64_t timeout);
+
+/** Quota that is set aside. Opaque. */
+typedef struct mfs_reservation mfs_reservation;
+
+/**
+ * Set quota aside for a job. Handles that are opened with it (mfs_open_options.reservation) draw on
+ * it first, and on the workspace's quota when it is used up. What such a handle gives back, when it
+ * truncates a file or is closed with memory ahead, goes back to the reservation, up to what was
+ * drawn on it. Any number of handles and threads may share one, at the price of a word that they
+ * all write.
+ *
+ * Charged is the memory of chunks and their overhead: mfs_options.chunk_overhead for each of the
+ * chunks that "Without copying" below describes. Waits for quota as a write does, see
+ * mfs_options.space_timeout. With a memory guard, what is set aside counts as taken.
+ *
+ * Errors: MFS_EQUOTA, MFS_EMEMGUARD, MFS_EINVAL (0 bytes, or more than INT64_MAX), MFS_ENOMEM.
+ * Returns 0 and the reservation in *out, to be freed with mfs_reservation_free().
+ */
+MFS_API int mfs_reservation_new(mfs *fs, uint64_t bytes, mfs_reservation **out);
+
+/** Returns the bytes that are left of a reservation, or MFS_EINVAL. */
+MFS_API int64_t mfs_reservation_left(mfs_reservation *reservation);
+
+/**
+ * End a reservation: what is left of it is free again. NULL is allowed. No other call with it may
+ * be under way.
+ *
+ * Errors: MFS_EBUSY (handles that were opened with it are open). Returns 0.
+ */
+MFS_API int mfs_reservation_free(mfs_reservation *reservation);
 
 /** How long freed memory is kept; see mfs_memory_options.idle_time. */
 #define MFS_IDLE_NONE INT64_C(-1)
@@ -286,13 +375,27 @@ typedef struct mfs_memory_options {
 	int huge_pages;
 	/** MFS_ARENAS_... */
 	int arenas;
+	/**
+	 * Bytes that may be retired: removed nodes and replaced tables that readers may still look at.
+	 * Past it, calls that retire help to wait for the readers and to free. Default 16 MiB.
+	 */
+	uint64_t retired_bytes;
+	/**
+	 * Where the memory guard learns how much memory is available, in the place of the system: a
+	 * function that returns 0 and the bytes in *available, or anything else when it does not know.
+	 * Called by the thread that samples, and by mfs_new(), with no lock held that other calls take;
+	 * while it has not returned, the last sample counts.
+	 */
+	int (*available)(void *user, uint64_t *available);
+	/** Passed to available. */
+	void *user;
 } mfs_memory_options;
 
 /**
  * Choose how the library treats memory, for all workspaces of the process. NULL: the defaults. May
  * be called at any time, by any thread. `idle_bytes` and `idle_time` hold at once: what may not be
  * kept any longer goes back now. `huge_pages` holds for memory that is taken from the system from
- * now on, `arenas` for workspaces that are made from now on.
+ * now on, `arenas` for workspaces that are made from now on, `available` from the next sample on.
  *
  * Freed memory is kept because fresh memory costs several times as much to fill;
  * docs/performance.md has figures. Where other parts of the process need it more, keep less. When
@@ -328,6 +431,11 @@ typedef struct mfs_open_options {
 	/** MFS_O_... */
 	unsigned flags;
 	unsigned reserved;
+	/** How long calls on the handle wait for quota; default: the workspace's space_timeout. */
+	int64_t space_timeout;
+	/** What the handle draws on first, see mfs_reservation_new(). Of the same workspace, or NULL.
+	 */
+	mfs_reservation *reservation;
 } mfs_open_options;
 
 /**
@@ -348,9 +456,9 @@ typedef struct mfs_open_options {
  *
  * Errors: MFS_EINVAL (path, mode), MFS_ENAMETOOLONG, MFS_ENOENT (no file, no parent), MFS_ENOTDIR
  * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb"), MFS_EBUSY (MFS_NO_WAIT), MFS_ETIMEDOUT,
- * MFS_ENODES, MFS_EQUOTA and MFS_EFBIG (preallocate), MFS_EMFILE, MFS_ENOMEM. An "wb" that fails
- * has not emptied the file. Returns 0 and the handle in *out, to be closed with mfs_close(), by any
- * thread.
+ * MFS_ENODES, MFS_EQUOTA (preallocate, charge_metadata), MFS_EMEMGUARD, MFS_EFBIG (preallocate),
+ * MFS_EMFILE, MFS_ENOMEM. An "wb" that fails has not emptied the file. Returns 0 and the handle in
+ * *out, to be closed with mfs_close(), by any thread.
  */
 MFS_API int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out);
 
@@ -630,7 +738,7 @@ typedef struct mfs_info {
  *
  * `flags`: 0 or MFS_EXIST_OK.
  * Errors: MFS_EEXIST, MFS_ENOTDIR (a parent is a file), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENODES,
- * MFS_ENOMEM.
+ * MFS_EQUOTA (charge_metadata), MFS_EMEMGUARD, MFS_ENOMEM.
  * Returns 0.
  */
 MFS_API int mfs_mkdir(mfs *fs, const char *path, unsigned flags);
@@ -663,7 +771,8 @@ MFS_API int mfs_remove(mfs *fs, const char *path);
  * exists, no flag), MFS_EISDIR (a file on a directory), MFS_ENOTDIR (a parent is a file; a
  * directory on a file), MFS_ENOTEMPTY (a directory on one that is not empty), MFS_EBUSY (a handle
  * holds one of the files, or one below), MFS_EINVAL (the root; a directory into itself; flags),
- * MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ * MFS_ENAMETOOLONG, MFS_EQUOTA (charge_metadata: a new name may take more than the old one, but to
+ * replace takes nothing), MFS_EMEMGUARD (likewise), MFS_ENOMEM. Returns 0.
  */
 MFS_API int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags);
 
@@ -696,8 +805,8 @@ MFS_API int mfs_rmtree(mfs *fs, const char *path);
  * Waits for a file that a handle holds for writing, up to the workspace's default_lock_timeout.
  *
  * Errors: MFS_ENOENT, MFS_EEXIST, MFS_EISDIR (`from` is a directory), MFS_ENOTDIR, MFS_EBUSY (the
- * workspace's timeout is MFS_NO_WAIT), MFS_ETIMEDOUT, MFS_EQUOTA, MFS_ENODES, MFS_EINVAL,
- * MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ * workspace's timeout is MFS_NO_WAIT), MFS_ETIMEDOUT, MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENODES,
+ * MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
  */
 MFS_API int mfs_copy(mfs *fs, const char *from, const char *to);
 
@@ -863,7 +972,7 @@ typedef struct mfs_import_item {
  *
  * Errors: MFS_EEXIST (a path twice), MFS_EISDIR (a file where a directory is), MFS_ENOTDIR (a
  * parent, or a directory's place, is a file), MFS_EBUSY (a handle holds a file to be replaced),
- * MFS_EQUOTA, MFS_ENODES, MFS_EFBIG, MFS_EINVAL (the root as a file, flags, NULL),
+ * MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENODES, MFS_EFBIG, MFS_EINVAL (the root as a file, flags, NULL),
  * MFS_ENAMETOOLONG, MFS_ENOMEM. mfs_last_error() names the path. Returns 0.
  */
 MFS_API int mfs_import_tree(mfs *fs, const mfs_import_item *items, size_t count);

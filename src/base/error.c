@@ -60,6 +60,11 @@ bool mfs_is_quota_error(int code)
 	return code == MFS_EQUOTA || code == MFS_ENODES;
 }
 
+bool mfs__is_limit_error(int code)
+{
+	return mfs_is_quota_error(code) || code == MFS_EMEMGUARD;
+}
+
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
 

@@ -9,6 +9,7 @@
 #ifndef MFS_BASE_ERROR_H
 #define MFS_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Note `code`, with `what` (a constant string, or NULL) as "what: message of code". */
@@ -31,6 +32,10 @@ int mfs__fail_host(int error, const char *call, const char *path);
 
 /** Note `code` with a message that mfs_last_error() put together in another thread. */
 int mfs__fail_text(int code, const char *text);
+
+/** Is this the refusal of a limit, whose numbers are noted: MFS_EQUOTA, MFS_ENODES, MFS_EMEMGUARD?
+ */
+bool mfs__is_limit_error(int code);
 
 /** Enough for every message, with its NUL. */
 #define MFS__FAILURE_SIZE 512

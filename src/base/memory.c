@@ -6,6 +6,7 @@
 struct mfs__memory mfs__memory = {
 	.idle_bytes = UINT64_C(512) << 20,
 	.idle_ns = MFS__NS_PER_S,
+	.retired_bytes = UINT64_C(16) << 20,
 	.huge_pages = true,
 	.arenas = true,
 };

@@ -26,8 +26,6 @@
 #include <signal.h>
 #include <stdbool.h>
 
-/* Retired bytes at which whoever retires waits. */
-#define BOUND_BYTES (16 << 20)
 /* Retired bytes of one stripe at which they are added to the common count. */
 #define FLUSH_BYTES (64 << 10)
 /*
@@ -198,14 +196,13 @@ static void give_back(struct stripe *stripe, struct mfs__retired *list)
 
 /*
  * Take what is retired, wait for a grace period and see to its being freed; if nothing is retired,
- * free what is ready. Returns false if there was nothing at all.
+ * free what is ready. Returns false if there was nothing at all. Under round_mutex.
  */
-static bool run_round(void)
+static bool run_round_locked(void)
 {
 	struct mfs__retired *lists[MFS__STRIPES];
 	bool any = false;
 
-	pthread_mutex_lock(&round_mutex);
 	for (unsigned i = 0; i < MFS__STRIPES; i++) {
 		struct stripe *stripe = &stripes[i];
 		lists[i] = NULL;
@@ -226,6 +223,12 @@ static bool run_round(void)
 	if (!any || atomic_load_explicit(&throttled, memory_order_relaxed))
 		for (unsigned i = 0; i < MFS__STRIPES; i++)
 			any |= free_ready(&stripes[i]);
+	return any;
+}
+
+/* The end of a round: unlock, and let those go on who waited for it. */
+static void end_round(void)
+{
 	pthread_mutex_unlock(&round_mutex);
 	/* pairs with mfs__reclaim_throttle: a thread that counted itself in after this load sees the
 	 * new round number and does not sleep on the old one */
@@ -233,6 +236,13 @@ static bool run_round(void)
 	/* pairs with mfs__reclaim_throttle */
 	if (atomic_load_explicit(&throttled, memory_order_seq_cst))
 		mfs__futex_wake(&rounds, INT32_MAX);
+}
+
+static bool run_round(void)
+{
+	pthread_mutex_lock(&round_mutex);
+	bool any = run_round_locked();
+	end_round();
 	return any;
 }
 
@@ -294,6 +304,14 @@ void mfs__reclaim_trim(void)
 	pthread_mutex_unlock(&round_mutex);
 }
 
+void mfs__reclaim_give_back(void)
+{
+	pthread_mutex_lock(&round_mutex);
+	mfs__page_trim(true);
+	mfs__huge_trim(true);
+	pthread_mutex_unlock(&round_mutex);
+}
+
 static void *reclaimer(void *unused)
 {
 	(void)unused;
@@ -347,6 +365,13 @@ void mfs__reclaim_nudge(void)
 		wake_reclaimer();
 }
 
+/* May no more be retired before something is freed? */
+static bool is_past_bound(void)
+{
+	return atomic_load_explicit(&flushed, memory_order_relaxed) >
+		   (int64_t)atomic_load_explicit(&mfs__memory.retired_bytes, memory_order_relaxed);
+}
+
 void mfs__reclaim_throttle(void)
 {
 	struct stripe *stripe = &stripes[mfs__stripe()];
@@ -356,17 +381,19 @@ void mfs__reclaim_throttle(void)
 	if (mfs__unlikely(!atomic_load_explicit(&running, memory_order_relaxed)) &&
 		mfs__reclaim_pending() >= FLUSH_BYTES)
 		make_up_for_thread();
-	while (mfs__unlikely(atomic_load_explicit(&flushed, memory_order_relaxed) > BOUND_BYTES)) {
+	while (mfs__unlikely(is_past_bound())) {
 		uint32_t round = atomic_load_explicit(&rounds, memory_order_relaxed);
-		/* pairs with the end of run_round */
+		/* pairs with end_round */
 		atomic_fetch_add_explicit(&throttled, 1, memory_order_seq_cst);
-		wake_reclaimer();
-		/* The deadline only guards against a thread that could not be started. */
-		if (atomic_load_explicit(&flushed, memory_order_relaxed) > BOUND_BYTES)
-			(void)mfs__futex_wait(&rounds, round, mfs__now() + 100 * MFS__NS_PER_MS);
+		/* Help; or, if a round is under way, wait for its end. */
+		if (pthread_mutex_trylock(&round_mutex) == 0) {
+			(void)run_round_locked();
+			end_round();
+		} else if (is_past_bound()) {
+			/* A deadline, as who has the mutex may do something else. */
+			(void)mfs__futex_wait(&rounds, round, mfs__now() + MFS__NS_PER_MS);
+		}
 		atomic_fetch_sub_explicit(&throttled, 1, memory_order_relaxed);
-		if (!atomic_load_explicit(&running, memory_order_relaxed))
-			make_up_for_thread();
 	}
 }
 

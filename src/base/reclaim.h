@@ -3,9 +3,9 @@
  * Deferred freeing with a bound.
  *
  * What a writer has made unreachable it retires; one thread of the process, "mfs-reclaim", waits
- * for a grace period, after which it is freed, by that thread or at the end of a call. No call
- * waits for a grace period. Retired bytes are counted; past the bound, whoever calls
- * mfs__reclaim_throttle() waits until the thread has caught up.
+ * for a grace period, after which it is freed, by that thread or at the end of a call. Retired
+ * bytes are counted; only past the bound does a call wait for a grace period: whoever calls
+ * mfs__reclaim_throttle() then does the thread's work, or waits for who is at it.
  *
  * The thread runs while there is a workspace. After a fork, the child starts its own when it first
  * needs it. Where no thread can be started, mfs__reclaim_throttle() does the thread's work.
@@ -52,6 +52,9 @@ void mfs__reclaim_nudge(void);
 
 /** Give memory that is idle for long back to the system. The thread does it from time to time. */
 void mfs__reclaim_trim(void);
+
+/** Give idle blocks and pages back, however long they are idle. */
+void mfs__reclaim_give_back(void);
 
 /** Count in a user, a workspace: the first one starts the thread. */
 void mfs__reclaim_begin(void);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "file/chunk_memory.h"
+#include "limit/guard.h"
 
 #include <dmemfs/dmemfs.h>
 
@@ -238,12 +239,15 @@ bool mfs__chunks_are_ready(struct mfs__chunk_list *list, uint64_t from, uint64_t
 	return !mfs__chunk_share(chunk) && to - mfs__chunk_start(last) <= chunk->capacity;
 }
 
-int mfs__fail_quota(const struct mfs__chunk_account *account, const char *format, uint64_t size)
+int mfs__fail_charge(const struct mfs__chunk_account *account, int code, const char *format,
+					 uint64_t size)
 {
-	uint64_t limit = account->quota->limit;
+	struct mfs__quota *quota = account->payer->quota;
 
-	return mfs__fail_numbers(MFS_EQUOTA, format, size, limit - mfs__quota_used(account->quota),
-							 limit);
+	if (code == MFS_EMEMGUARD)
+		return mfs__guard_fail(quota->guard, account->payer->missing);
+	return mfs__fail_numbers(code, format, size, quota->limit - mfs__quota_used(quota),
+							 quota->limit);
 }
 
 /* Chunks of the list's own that are to take the place of shared ones. */
@@ -358,6 +362,35 @@ static bool make_copies(struct mfs__chunk_list *list, struct mfs__arena *arena,
 	return true;
 }
 
+/* Bytes of copies that make_copies() is going to make. */
+static uint64_t size_of_copies(struct mfs__chunk_list *list, const struct copies *copies,
+							   const struct mfs__splice *splice)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = copies->first; i < copies->end; i++)
+		if (!given(splice, i) && !is_own(mfs__chunk_at(list, i)))
+			sum += mfs__chunk_at(list, i)->capacity;
+	return sum;
+}
+
+/*
+ * Copies of shared chunks take no quota, which was charged when they were shared, but memory: ask
+ * the guard, if there is one. Returns 0 or MFS_EMEMGUARD, noted.
+ */
+static int ask_guard(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
+					 const struct copies *copies, const struct mfs__splice *splice)
+{
+	struct mfs__guard_member *guard = account->payer->quota->guard;
+
+	if (mfs__likely(!guard))
+		return 0;
+	uint64_t bytes = size_of_copies(list, copies, splice);
+	if (!bytes || mfs__guard_take(guard, bytes, bytes))
+		return 0;
+	return mfs__guard_fail(guard, bytes);
+}
+
 /* What the list becomes when `to` is to fit: with room ahead, or just so. */
 static struct growth growth_for(struct mfs__chunk_list *list, uint64_t to,
 								const struct mfs__splice *splice, bool ahead)
@@ -378,13 +411,13 @@ static struct growth growth_for(struct mfs__chunk_list *list, uint64_t to,
 }
 
 /* Reserve what the growth costs more than what is paid already. *taken: so much was reserved. */
-static bool reserve_growth(const struct mfs__chunk_account *account, struct growth growth,
-						   uint64_t paid, uint64_t *taken)
+static int reserve_growth(const struct mfs__chunk_account *account, struct growth growth,
+						  uint64_t paid, uint64_t *taken)
 {
 	uint64_t price = charge_of(growth, account->overhead);
 
 	*taken = price > paid ? price - paid : 0;
-	return !*taken || mfs__quota_reserve(account->quota, *taken);
+	return *taken ? mfs__payer_reserve(account->payer, *taken) : 0;
 }
 
 int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
@@ -401,15 +434,17 @@ int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_acc
 		return mfs__fail(MFS_EFBIG, NULL);
 	uint64_t paid = mfs__chunks_charge(list, account->overhead) + (splice ? splice->prepaid : 0);
 	uint32_t last_capacity = old ? mfs__chunk_at(list, old - 1)->capacity : 0;
-	struct growth growth = growth_for(list, to, splice, true);
-	if (!reserve_growth(account, growth, paid, &taken)) {
+	struct growth growth = growth_for(list, to, splice, !account->exact);
+	int code = reserve_growth(account, growth, paid, &taken);
+	if (code && !account->exact) {
 		growth = growth_for(list, to, splice, false);
-		if (!reserve_growth(account, growth, paid, &taken))
-			return mfs__fail_quota(account,
-								   "growth to hold %" PRIu64 " more bytes refused: %" PRIu64
-								   " of %" PRIu64 " bytes free",
-								   to - used);
+		code = reserve_growth(account, growth, paid, &taken);
 	}
+	if (code)
+		return mfs__fail_charge(account, code,
+								"growth to hold %" PRIu64 " more bytes refused: %" PRIu64
+								" of %" PRIu64 " bytes free",
+								to - used);
 	bool grows = growth.count != old || growth.last_capacity != last_capacity;
 
 	copies.first = mfs__chunk_index(from);
@@ -417,6 +452,12 @@ int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_acc
 	/* A last chunk that grows is copied by that. */
 	if (grows && old && grown_capacity(list, growth) != last_capacity)
 		copies.end = min_u32(copies.end, old - 1);
+	code = ask_guard(list, account, &copies, splice);
+	if (code) {
+		if (taken)
+			mfs__payer_release(account->payer, taken);
+		return code;
+	}
 	bool done = make_copies(list, arena, &copies, splice, used, from, to);
 	uint64_t kept = splice && splice->keeps ? used : from;
 	if (done && grows && !carry_out(list, arena, growth, kept, splice)) {
@@ -425,7 +466,7 @@ int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_acc
 	}
 	if (!done) {
 		if (taken)
-			mfs__quota_release(account->quota, taken);
+			mfs__payer_release(account->payer, taken);
 		return mfs__fail(MFS_ENOMEM, grows ? "growth of a file" : "write to a copied file");
 	}
 	install_copies(list, arena, &copies);
@@ -433,7 +474,7 @@ int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_acc
 		install_given(list, arena, old, splice);
 	uint64_t surplus = paid + taken - charge_of(growth, account->overhead);
 	if (surplus)
-		mfs__quota_release(account->quota, surplus);
+		mfs__payer_release(account->payer, surplus);
 	mfs__count_chunks(account, (int64_t)list->count - (int64_t)old);
 	return 0;
 }
@@ -477,7 +518,7 @@ static void cut(struct mfs__chunk_list *list, const struct mfs__chunk_account *a
 	free_rest_if_unused(list, account->arena);
 	uint64_t now = mfs__chunks_charge(list, account->overhead);
 	if (now < charged)
-		mfs__quota_release(account->quota, charged - now);
+		mfs__payer_release(account->payer, charged - now);
 	mfs__count_chunks(account, (int64_t)count - (int64_t)old);
 }
 

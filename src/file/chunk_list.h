@@ -34,7 +34,7 @@
 #define MFS_FILE_CHUNK_LIST_H
 
 #include "base/arena.h"
-#include "limit/quota.h"
+#include "limit/reservation.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,10 +67,11 @@ struct mfs__chunk_list {
 
 /** Where a list's chunks are charged and counted, and get their memory. */
 struct mfs__chunk_account {
-	struct mfs__quota *quota;
+	struct mfs__payer *payer;
 	uint64_t overhead;        /* bytes charged for each chunk besides its capacity */
 	_Atomic int64_t *counter; /* counts chunks; the calling thread's stripe */
 	struct mfs__arena *arena; /* may be NULL */
+	bool exact;               /* no memory is taken ahead */
 };
 
 /** The number of the chunk in which `offset` lies. */
@@ -134,7 +135,7 @@ bool mfs__chunks_are_ready(struct mfs__chunk_list *list, uint64_t from, uint64_t
  * Takes memory ahead for appending where the quota has room for that, and exactly enough otherwise.
  * Nothing to do if `to` is not beyond `from`.
  *
- * Returns 0, MFS_EQUOTA, MFS_ENOMEM or MFS_EFBIG; then nothing has changed.
+ * Returns 0, MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENOMEM or MFS_EFBIG; then nothing has changed.
  */
 int mfs__chunks_prepare(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
 						uint64_t used, uint64_t from, uint64_t to);
@@ -176,6 +177,13 @@ static inline bool mfs__splice_has(const struct mfs__splice *splice, uint32_t in
 int mfs__chunks_splice(struct mfs__chunk_list *list, const struct mfs__chunk_account *account,
 					   uint64_t used, uint64_t from, uint64_t to, const struct mfs__splice *splice);
 
+/**
+ * Note that bytes are refused, with `code`, MFS_EQUOTA or MFS_EMEMGUARD, and return that. The
+ * format is for the first: it has conversions for the size and two numbers more.
+ */
+int mfs__fail_charge(const struct mfs__chunk_account *account, int code, const char *format,
+					 uint64_t size);
+
 /** What is missing in the quota's charge for `to` bytes to fit, without room ahead. */
 uint64_t mfs__chunks_price(struct mfs__chunk_list *list, uint64_t overhead, uint64_t to);
 
@@ -214,7 +222,7 @@ void mfs__snapshot_drop(struct mfs__snapshot *snapshot, struct mfs__arena *arena
  *
  * Several threads may clone and read one list at the same time.
  *
- * Returns 0, MFS_EQUOTA or MFS_ENOMEM; then nothing has changed.
+ * Returns 0, MFS_EQUOTA, MFS_EMEMGUARD or MFS_ENOMEM; then nothing has changed.
  */
 int mfs__chunks_clone(struct mfs__chunk_list *from, struct mfs__chunk_list *to,
 					  const struct mfs__chunk_account *account, uint64_t size);

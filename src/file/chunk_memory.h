@@ -91,10 +91,4 @@ static inline void mfs__count_chunks(const struct mfs__chunk_account *account, i
 		atomic_fetch_add_explicit(account->counter, change, memory_order_relaxed);
 }
 
-/**
- * Note that the quota refuses, and return MFS_EQUOTA: the format has conversions for the size and
- * two numbers more.
- */
-int mfs__fail_quota(const struct mfs__chunk_account *account, const char *format, uint64_t size);
-
 #endif

@@ -51,17 +51,17 @@ int mfs__chunks_clone(struct mfs__chunk_list *from, struct mfs__chunk_list *to,
 	uint64_t amount = exact;
 	if (!copies_last)
 		amount = mfs__charge_of(last + 1, last_of_all->capacity, account->overhead);
-	bool reserved = mfs__quota_reserve(account->quota, amount);
-	if (!reserved && amount > exact) {
+	int code = mfs__payer_reserve(account->payer, amount);
+	if (code && amount > exact) {
 		/* Without the room that the last chunk has it may fit. */
 		copies_last = true;
 		amount = exact;
-		reserved = mfs__quota_reserve(account->quota, amount);
+		code = mfs__payer_reserve(account->payer, amount);
 	}
-	if (!reserved)
-		return mfs__fail_quota(
-			account, "copy of %" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free",
-			size);
+	if (code)
+		return mfs__fail_charge(
+			account, code,
+			"copy of %" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free", size);
 
 	/* All that can fail comes before the first chunk is shared. */
 	if (last > 0) {
@@ -95,7 +95,7 @@ fail:
 		mfs__bytes_free(account->arena, last_copy.bytes, used);
 	if (copy.rest)
 		mfs__arena_free(account->arena, copy.rest, (size_t)copy.rest_room * sizeof *copy.rest);
-	mfs__quota_release(account->quota, amount);
+	mfs__payer_release(account->payer, amount);
 	return mfs__fail(MFS_ENOMEM, "copy of a file");
 }
 

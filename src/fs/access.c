@@ -6,6 +6,7 @@
 #include "base/fork.h"
 #include "base/test_hook.h"
 #include "file/adopted.h"
+#include "limit/guard.h"
 
 /* Give the file's lock back. */
 static void unlock_file(struct mfs__access *access, struct mfs__file *file)
@@ -37,6 +38,7 @@ void mfs__access_end_change(struct mfs__access *access)
 {
 	mfs__access_end(access);
 	mfs__adopted_release();
+	mfs__guard_notice();
 }
 
 /*

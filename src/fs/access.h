@@ -52,7 +52,8 @@ int mfs__access_change(struct mfs__access *access, mfs_file *file);
 
 void mfs__access_end(struct mfs__access *access);
 
-/** The same for calls that may let go of chunks: tells the owners of buffers. */
+/** The same for calls that may let go of chunks, or take memory: tells the owners of buffers, and
+ * warns. */
 void mfs__access_end_change(struct mfs__access *access);
 
 /** Copy bytes of the file, all within its size. */

@@ -101,12 +101,13 @@ static void give_up_chunks(struct adoption *a)
 	forget_chunks(a);
 }
 
-static int adopt(struct mfs__handle *handle, struct adoption *a, uint64_t at)
+static int adopt(struct mfs__handle *handle, struct mfs__spender *by, struct adoption *a,
+				 uint64_t at)
 {
 	find_chunks(a, handle->file, at);
 	if (!make_chunks(a, at))
 		return mfs__fail(MFS_ENOMEM, "mfs_write_adopt");
-	int code = mfs__file_splice(handle->fs, handle->file, at, a->length, &a->splice, buffer_at, a);
+	int code = mfs__file_splice(by, handle->file, at, a->length, &a->splice, buffer_at, a);
 	if (code)
 		give_up_chunks(a);
 	else
@@ -114,32 +115,47 @@ static int adopt(struct mfs__handle *handle, struct adoption *a, uint64_t at)
 	return code;
 }
 
+/* Write the buffer at the cursor, with access to the file. */
+static int write_adopted(struct mfs__handle *handle, struct mfs__spender *by, struct adoption *a,
+						 mfs_release *release, void *user)
+{
+	uint64_t at = mfs__handle_target(handle, handle->position);
+
+	if (a->length > (uint64_t)MFS__OFFSET_MAX - at)
+		return mfs__fail(MFS_EFBIG, "mfs_write_adopt");
+	a->adopted = mfs__adopted_new(a->buffer, a->length, release, user);
+	if (!a->adopted)
+		return mfs__fail(MFS_ENOMEM, "mfs_write_adopt");
+	int code = adopt(handle, by, a, at);
+	if (code) {
+		mfs__adopted_forget(a->adopted);
+		return code;
+	}
+	handle->position = at + a->length;
+	mfs__adopted_drop(a->adopted);
+	return 0;
+}
+
 int64_t mfs_write_adopt(mfs_file *file, void *buffer, size_t length, mfs_release *release,
 						void *user)
 {
 	struct mfs__access access;
+	struct mfs__spender by = {.waited = false};
 	struct adoption a = {.buffer = buffer, .length = length};
+	int code;
 
 	if (!buffer || length == 0)
 		return mfs__fail(MFS_EINVAL, "mfs_write_adopt");
-	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
-	if (code)
-		return code;
-	struct mfs__handle *handle = access.handle;
-	handle->reserved = 0;
-	uint64_t at = mfs__handle_target(handle, handle->position);
-	if (length > (uint64_t)MFS__OFFSET_MAX - at) {
-		code = mfs__fail(MFS_EFBIG, "mfs_write_adopt");
-	} else {
-		a.adopted = mfs__adopted_new(buffer, length, release, user);
-		code = a.adopted ? adopt(handle, &a, at) : mfs__fail(MFS_ENOMEM, "mfs_write_adopt");
-	}
-	if (!code) {
-		handle->position = at + length;
-		mfs__adopted_drop(a.adopted);
-	} else if (a.adopted) {
-		mfs__adopted_forget(a.adopted);
-	}
-	mfs__access_end_change(&access);
+	do {
+		code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
+		if (code)
+			break;
+		struct mfs__handle *handle = access.handle;
+		handle->reserved = 0;
+		mfs__spender_of_handle(&by, handle);
+		code = write_adopted(handle, &by, &a, release, user);
+		mfs__access_end_change(&access);
+	} while (mfs__spender_again(&by, code));
+	mfs__spender_end(&by);
 	return code ? code : (int64_t)length;
 }

@@ -104,8 +104,8 @@ static int find_both(struct copying *c)
  * Putting the copy in its place
  */
 
-/* With the parent locked. */
-static int insert(struct copying *c, struct mfs__node *copy, uint64_t nodes)
+/* With the parent locked; so many nodes come, which take so many bytes of metadata. */
+static int insert(struct copying *c, struct mfs__node *copy, uint64_t nodes, uint64_t bytes)
 {
 	struct mfs__edit edit = {.in = mfs__first_dentry(copy)};
 	struct mfs__change change;
@@ -117,7 +117,7 @@ static int insert(struct copying *c, struct mfs__node *copy, uint64_t nodes)
 	int code = mfs__directory_prepare(c->fs->arena, c->to.parent, &edit, 1, &change);
 	if (code)
 		return code;
-	code = mfs__nodes_reserve(c->fs, nodes);
+	code = mfs__nodes_reserve(c->fs, nodes, bytes);
 	if (code)
 		mfs__directory_abandon(&change);
 	else
@@ -147,7 +147,7 @@ static int copy_locked(struct copying *c, struct mfs__file *file)
 		struct mfs__dentry *dentry = mfs__directory_find_locked(c->from.parent, &c->from.leaf);
 		/* Otherwise the file got another name: the path names something else now. */
 		if (dentry && dentry->node == &file->node)
-			code = insert(c, &copy->node, 1);
+			code = insert(c, &copy->node, 1, mfs__node_charge(mfs__first_dentry(&copy->node)));
 		mfs__directory_unlock_pair(c->from.parent, c->to.parent);
 	}
 	if (!code) {
@@ -248,6 +248,7 @@ struct cloning {
 	mfs *fs;
 	struct mfs__directory *into; /* the copy of the directory that is visited */
 	struct mfs__directory *last; /* the latest copy of a directory, whose turn comes last */
+	uint64_t bytes;              /* of metadata, for what has been cloned */
 	int code;
 };
 
@@ -289,6 +290,7 @@ static bool clone_child(void *user, struct mfs__dentry *dentry)
 		}
 		return false;
 	}
+	cloning->bytes += mfs__node_charge(mfs__first_dentry(copy));
 	if (copy->is_dir) {
 		/* The copies are linked in the order in which the region's directories are. */
 		cloning->last->retired.next = &mfs__directory_of(copy)->retired;
@@ -299,7 +301,7 @@ static bool clone_child(void *user, struct mfs__dentry *dentry)
 }
 
 /* Build the copy of a region whose files are locked, where nobody sees it. */
-static int clone_region(struct copying *c, struct mfs__directory **out)
+static int clone_region(struct copying *c, struct mfs__directory **out, uint64_t *bytes)
 {
 	struct mfs__directory *top =
 		mfs__directory_new(c->fs->arena, &c->to.leaf, c->to.parent, mfs__timestamp());
@@ -318,6 +320,7 @@ static int clone_region(struct copying *c, struct mfs__directory **out)
 		cloning.into = mfs__region_next(cloning.into);
 	}
 	*out = top;
+	*bytes = cloning.bytes + mfs__node_charge(mfs__first_dentry(&top->node));
 	return 0;
 }
 
@@ -326,15 +329,16 @@ static int copy_region(struct copying *c)
 {
 	mfs *fs = c->fs;
 	struct mfs__directory *top = NULL;
+	uint64_t bytes = 0;
 	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
 
-	int code = clone_region(c, &top);
+	int code = clone_region(c, &top, &bytes);
 	if (code)
 		return code;
 	mfs__yield("copy_tree: cloned");
 	code = MFS__AGAIN;
 	if (mfs__tree_lock(&fs->tree, c->to.parent, c->to.moves)) {
-		code = insert(c, &top->node, c->region.files + c->region.directories);
+		code = insert(c, &top->node, c->region.files + c->region.directories, bytes);
 		mfs__directory_unlock(c->to.parent);
 	}
 	if (code) {
@@ -412,7 +416,7 @@ static int copy_paths(mfs *fs, const char *call, const char *from, const char *t
 	mfs__path_end(&walked_from);
 	mfs__path_end(&walked_to);
 	mfs__call_end();
-	if (code && !mfs_is_quota_error(code))
+	if (code && !mfs__is_limit_error(code))
 		(void)mfs__fail_path(code, call, c.to_is_at_fault ? to : from);
 	return code;
 }

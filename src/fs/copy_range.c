@@ -57,8 +57,8 @@ static bool fits(const struct range_copy *copy, const struct mfs__chunk *chunk,
 	return mfs__file_ends_with(file, index, end) && chunk->capacity == used;
 }
 
-static int write_range(struct range_copy *copy, struct mfs__handle *handle, uint64_t to,
-					   uint64_t length)
+static int write_range(struct range_copy *copy, struct mfs__handle *handle, struct mfs__spender *by,
+					   uint64_t to, uint64_t length)
 {
 	struct mfs__chunk few[FEW];
 	struct mfs__file *file = handle->file;
@@ -80,7 +80,7 @@ static int write_range(struct range_copy *copy, struct mfs__handle *handle, uint
 									   ? *chunk
 									   : (struct mfs__chunk){NULL, 0, 0};
 	}
-	int code = mfs__file_splice(handle->fs, file, to, length, &splice, source_at, copy);
+	int code = mfs__file_splice(by, file, to, length, &splice, source_at, copy);
 	/* The file holds them now. */
 	for (uint32_t i = first; !code && i < splice.end; i++)
 		if (splice.chunks[i - first].bytes)
@@ -94,7 +94,9 @@ int64_t mfs_copy_range(mfs_file *from, int64_t from_offset, mfs_file *to, int64_
 					   int64_t size)
 {
 	struct mfs__access access;
+	struct mfs__spender by = {.waited = false};
 	struct range_copy copy;
+	int code;
 
 	if (from_offset < 0 || to_offset < 0 || size < 0)
 		return mfs__fail(MFS_EINVAL, "mfs_copy_range: negative offset or size");
@@ -102,17 +104,22 @@ int64_t mfs_copy_range(mfs_file *from, int64_t from_offset, mfs_file *to, int64_
 	int64_t length = mfs__snapshot_hold(&copy.held, from, copy.from, (uint64_t)size);
 	if (length < 0)
 		return length;
-	int code = mfs__access_begin(&access, to, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
-	if (!code) {
+	do {
+		code = mfs__access_begin(&access, to, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
+		if (code)
+			break;
 		struct mfs__handle *handle = access.handle;
 		uint64_t at = mfs__handle_target(handle, (uint64_t)to_offset);
 		handle->reserved = 0;
+		mfs__spender_of_handle(&by, handle);
 		if ((uint64_t)length > (uint64_t)MFS__OFFSET_MAX - at)
 			code = mfs__fail(MFS_EFBIG, "mfs_copy_range");
 		else if (length)
-			code = write_range(&copy, handle, at, (uint64_t)length);
+			code = write_range(&copy, handle, &by, at, (uint64_t)length);
 		mfs__access_end(&access);
-	}
+	} while (mfs__spender_again(&by, code));
+	mfs__spender_end(&by);
 	mfs__snapshot_release(&copy.held);
+	mfs__guard_notice();
 	return code ? code : length;
 }

@@ -3,13 +3,35 @@
 
 #include "base/error.h"
 
+/* So much is worth telling the guard that it is on its way. */
+#define PENDING_MIN (UINT64_C(1) << 20)
+
+/*
+ * `bytes` are about to be reserved and then written: until they are, a sample of the guard does not
+ * see them. Returns what end_pending() wants, once they are written, or not.
+ */
+static int64_t begin_pending(struct mfs__spender *by, uint64_t bytes)
+{
+	if (mfs__likely(!by->fs->is_guarded || bytes < PENDING_MIN))
+		return 0;
+	mfs__count(&by->fs->counters[mfs__stripe()].pending, (int64_t)bytes);
+	return (int64_t)bytes;
+}
+
+static void end_pending(struct mfs__spender *by, int64_t pending)
+{
+	if (mfs__unlikely(pending))
+		mfs__count(&by->fs->counters[mfs__stripe()].pending, -pending);
+}
+
 /*
  * Make the bytes from `from` to `to` ready to be written, all of them. Growing may take memory
  * ahead; closing looks whether there is any to give back.
  */
-static int prepare(mfs *fs, struct mfs__file *file, uint64_t used, uint64_t from, uint64_t to)
+static int prepare(struct mfs__spender *by, struct mfs__file *file, uint64_t used, uint64_t from,
+				   uint64_t to)
 {
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__chunk_account account = mfs__account(by);
 	int code = mfs__chunks_prepare(&file->chunks, &account, used, from, to);
 
 	if (!code)
@@ -17,40 +39,44 @@ static int prepare(mfs *fs, struct mfs__file *file, uint64_t used, uint64_t from
 	return code;
 }
 
-int mfs__file_extend(mfs *fs, struct mfs__file *file, uint64_t size)
+int mfs__file_extend(struct mfs__spender *by, struct mfs__file *file, uint64_t size)
 {
 	uint64_t old = mfs__node_size(&file->node);
-	int code = prepare(fs, file, old, old, size);
+	int64_t pending = begin_pending(by, size - old);
+	int code = prepare(by, file, old, old, size);
 
-	if (code)
-		return code;
-	mfs__chunks_clear(&file->chunks, old, size - old);
-	mfs__node_modify(&file->node, size, 1);
-	return 0;
+	if (!code) {
+		mfs__chunks_clear(&file->chunks, old, size - old);
+		mfs__node_modify(&file->node, size, 1);
+	}
+	end_pending(by, pending);
+	return code;
 }
 
-void mfs__file_shorten(mfs *fs, struct mfs__file *file, uint64_t size)
+void mfs__file_shorten(struct mfs__spender *by, struct mfs__file *file, uint64_t size)
 {
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__chunk_account account = mfs__account(by);
 
 	mfs__chunks_shrink(&file->chunks, &account, size);
 	mfs__node_modify(&file->node, size, 1);
 }
 
-int mfs__file_replace_by_zeros(mfs *fs, struct mfs__file *file, uint64_t size)
+int mfs__file_replace_by_zeros(struct mfs__spender *by, struct mfs__file *file, uint64_t size)
 {
 	uint64_t old = mfs__node_size(&file->node);
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__chunk_account account = mfs__account(by);
+	int64_t pending = begin_pending(by, size);
 	/* What lies behind is not needed any more. */
-	int code = prepare(fs, file, size < old ? size : old, 0, size);
+	int code = prepare(by, file, size < old ? size : old, 0, size);
 
-	if (code)
-		return code;
-	mfs__chunks_clear(&file->chunks, 0, size);
-	if (size < old)
-		mfs__chunks_shrink(&file->chunks, &account, size);
-	mfs__node_modify(&file->node, size, 1);
-	return 0;
+	if (!code) {
+		mfs__chunks_clear(&file->chunks, 0, size);
+		if (size < old)
+			mfs__chunks_shrink(&file->chunks, &account, size);
+		mfs__node_modify(&file->node, size, 1);
+	}
+	end_pending(by, pending);
+	return code;
 }
 
 int mfs__file_admit(mfs *fs, struct mfs__file *file, uint64_t offset)
@@ -76,28 +102,44 @@ void mfs__file_written(struct mfs__file *file, uint64_t offset, uint64_t end)
 	mfs__node_modify(&file->node, end > size ? end : size, 1);
 }
 
-int mfs__file_write(mfs *fs, struct mfs__file *file, uint64_t offset, const struct iovec *vector,
-					int count, size_t length)
+/* Write what does not fit as it is, or not into one chunk. */
+static int write_at_length(struct mfs__spender *by, struct mfs__file *file, uint64_t offset,
+						   const struct iovec *vector, int count, size_t length)
 {
 	uint64_t old = mfs__node_size(&file->node);
-	uint64_t at = offset;
+	uint64_t end = offset + length;
+	uint64_t from = offset < old ? offset : old; /* a gap is filled, too */
+	int64_t pending = 0;
+	int code = 0;
 
-	int code = mfs__file_admit(fs, file, offset);
-	if (mfs__unlikely(code))
-		return code;
-	if (count != 1 || offset > old ||
-		!mfs__chunks_write_at_once(&file->chunks, offset, vector->iov_base, length)) {
-		uint64_t from = offset < old ? offset : old; /* a gap is filled, too */
-		if (!mfs__chunks_are_ready(&file->chunks, from, offset + length))
-			code = prepare(fs, file, old, from, offset + length);
-		if (code)
-			return code;
+	if (!mfs__chunks_are_ready(&file->chunks, from, end)) {
+		pending = begin_pending(by, end - from);
+		code = prepare(by, file, old, from, end);
+	}
+	if (!code) {
 		if (offset > old)
 			mfs__chunks_clear(&file->chunks, old, offset - old);
 		for (int i = 0; i < count; i++) {
-			mfs__chunks_write(&file->chunks, at, vector[i].iov_base, vector[i].iov_len);
-			at += vector[i].iov_len;
+			mfs__chunks_write(&file->chunks, offset, vector[i].iov_base, vector[i].iov_len);
+			offset += vector[i].iov_len;
 		}
+	}
+	end_pending(by, pending);
+	return code;
+}
+
+int mfs__file_write(struct mfs__spender *by, struct mfs__file *file, uint64_t offset,
+					const struct iovec *vector, int count, size_t length)
+{
+	int code = mfs__file_admit(by->fs, file, offset);
+
+	if (mfs__unlikely(code))
+		return code;
+	if (count != 1 || offset > mfs__node_size(&file->node) ||
+		!mfs__chunks_write_at_once(&file->chunks, offset, vector->iov_base, length)) {
+		code = write_at_length(by, file, offset, vector, count, length);
+		if (code)
+			return code;
 	}
 	mfs__file_written(file, offset, offset + length);
 	return 0;
@@ -108,22 +150,10 @@ bool mfs__file_ends_with(struct mfs__file *file, uint32_t index, uint64_t end)
 	return index + 1 >= file->chunks.count && end >= mfs__node_size(&file->node);
 }
 
-int mfs__file_splice(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t length,
-					 const struct mfs__splice *splice, mfs__source *source, void *user)
+/* Copy what the splice does not bring. */
+static void copy_from_source(struct mfs__file *file, uint64_t offset, uint64_t end,
+							 const struct mfs__splice *splice, mfs__source *source, void *user)
 {
-	struct mfs__chunk_account account = mfs__account(fs);
-	uint64_t old = mfs__node_size(&file->node);
-	uint64_t end = offset + length;
-
-	int code = mfs__file_admit(fs, file, offset);
-	if (!code)
-		code = mfs__chunks_splice(&file->chunks, &account, old, offset < old ? offset : old, end,
-								  splice);
-	if (code)
-		return code;
-	atomic_store_explicit(&file->node.has_slack, true, memory_order_relaxed);
-	if (offset > old)
-		mfs__chunks_clear(&file->chunks, old, offset - old);
 	for (uint64_t at = offset; at < end;) {
 		uint32_t index = mfs__chunk_index(at);
 		uint64_t stop = mfs__chunk_start(index) + mfs__chunk_length(index);
@@ -136,14 +166,38 @@ int mfs__file_splice(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t 
 		}
 		at = stop;
 	}
-	mfs__file_written(file, offset, end);
-	return 0;
 }
 
-int mfs__file_open_up(mfs *fs, struct mfs__file *file, uint64_t offset, uint64_t end)
+int mfs__file_splice(struct mfs__spender *by, struct mfs__file *file, uint64_t offset,
+					 uint64_t length, const struct mfs__splice *splice, mfs__source *source,
+					 void *user)
+{
+	struct mfs__chunk_account account = mfs__account(by);
+	uint64_t old = mfs__node_size(&file->node);
+	uint64_t end = offset + length;
+
+	int code = mfs__file_admit(by->fs, file, offset);
+	if (code)
+		return code;
+	int64_t pending = begin_pending(by, length);
+	code =
+		mfs__chunks_splice(&file->chunks, &account, old, offset < old ? offset : old, end, splice);
+	if (!code) {
+		atomic_store_explicit(&file->node.has_slack, true, memory_order_relaxed);
+		if (offset > old)
+			mfs__chunks_clear(&file->chunks, old, offset - old);
+		copy_from_source(file, offset, end, splice, source, user);
+		mfs__file_written(file, offset, end);
+	}
+	end_pending(by, pending);
+	return code;
+}
+
+int mfs__file_open_up(struct mfs__spender *by, struct mfs__file *file, uint64_t offset,
+					  uint64_t end)
 {
 	static const struct mfs__splice in_place = {.keeps = true};
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__chunk_account account = mfs__account(by);
 	uint64_t old = mfs__node_size(&file->node);
 	uint64_t from = offset < old ? offset : old;
 
@@ -172,19 +226,22 @@ void mfs__file_overwrite(struct mfs__file *file, struct mfs__parallel *parallel,
 	}
 }
 
-void mfs__file_trim(mfs *fs, struct mfs__file *file)
+void mfs__file_trim(struct mfs__spender *by, struct mfs__file *file)
 {
 	if (!atomic_load_explicit(&file->node.has_slack, memory_order_relaxed))
 		return;
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__chunk_account account = mfs__account(by);
 	mfs__chunks_trim(&file->chunks, &account, mfs__node_size(&file->node));
 	atomic_store_explicit(&file->node.has_slack, false, memory_order_relaxed);
 }
 
 int mfs__file_clone(mfs *fs, struct mfs__file *from, struct mfs__file *to, unsigned generation)
 {
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__spender by;
 	uint64_t size = mfs__node_size(&from->node);
+
+	mfs__spender_init(&by, fs);
+	struct mfs__chunk_account account = mfs__account(&by);
 	int code = mfs__chunks_clone(&from->chunks, &to->chunks, &account, size);
 
 	if (code)

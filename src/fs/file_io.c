@@ -96,8 +96,9 @@ int64_t mfs_readv(mfs_file *file, const struct iovec *vector, int count)
 	return read_at_cursor(file, vector, count);
 }
 
-/* Where and what a write writes. */
+/* Where and what a write writes, and who pays. */
 struct writing {
+	struct mfs__spender by;
 	const struct iovec *vector;
 	int count;
 	size_t length;
@@ -128,7 +129,7 @@ static int write_out(struct mfs__access *access, mfs_file *file, struct writing 
 	w->at = mfs__handle_target(handle, w->at);
 	if (w->length > (uint64_t)MFS__OFFSET_MAX - w->at)
 		return mfs__fail(MFS_EFBIG, "write");
-	return mfs__file_write(handle->fs, handle->file, w->at, w->vector, w->count, w->length);
+	return mfs__file_write(&w->by, handle->file, w->at, w->vector, w->count, w->length);
 }
 
 /* Write at the cursor, or at `offset` if that is not NULL. */
@@ -136,24 +137,33 @@ static int64_t write_vector(mfs_file *file, const struct iovec *vector, int coun
 							const int64_t *offset)
 {
 	struct mfs__access access;
-	struct writing w = {.vector = vector, .count = count};
+	struct writing w;
+	int code;
 
-	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_OVERWRITE);
-	if (mfs__unlikely(code))
-		return code;
-	struct mfs__handle *handle = access.handle;
-	handle->reserved = 0;
-	w.at = offset ? (uint64_t)*offset : handle->position;
-	if (mfs__unlikely(!measure(vector, count, &w.length))) {
-		code = MFS_EINVAL;
-	} else if (mfs__unlikely(offset && *offset < 0)) {
-		code = mfs__fail(MFS_EINVAL, "mfs_pwrite: negative offset");
-	} else {
-		code = w.length ? write_out(&access, file, &w) : 0;
-		if (!code && !offset)
-			handle->position = w.at + w.length;
-	}
-	mfs__access_end_change(&access);
+	w.by.waited = false;
+	w.vector = vector;
+	w.count = count;
+	w.length = 0;
+	do {
+		code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_OVERWRITE);
+		if (mfs__unlikely(code))
+			break;
+		struct mfs__handle *handle = access.handle;
+		handle->reserved = 0;
+		mfs__spender_of_handle(&w.by, handle);
+		w.at = offset ? (uint64_t)*offset : handle->position;
+		if (mfs__unlikely(!measure(vector, count, &w.length))) {
+			code = MFS_EINVAL;
+		} else if (mfs__unlikely(offset && *offset < 0)) {
+			code = mfs__fail(MFS_EINVAL, "mfs_pwrite: negative offset");
+		} else {
+			code = w.length ? write_out(&access, file, &w) : 0;
+			if (!code && !offset)
+				handle->position = w.at + w.length;
+		}
+		mfs__access_end_change(&access);
+	} while (mfs__spender_again(&w.by, code));
+	mfs__spender_end(&w.by);
 	return code ? code : (int64_t)w.length;
 }
 
@@ -223,28 +233,40 @@ int64_t mfs_tell(mfs_file *file)
 	return position;
 }
 
+/* Truncate, with access to the file. */
+static int truncate_to(struct mfs__handle *handle, struct mfs__spender *by, uint64_t size)
+{
+	uint64_t old = mfs__node_size(&handle->file->node);
+
+	if (size > old)
+		return mfs__file_extend(by, handle->file, size);
+	if (size < old) {
+		mfs__file_shorten(by, handle->file, size);
+		if (handle->position > size)
+			handle->position = size;
+	}
+	return 0;
+}
+
 int mfs_truncate(mfs_file *file, int64_t size)
 {
 	struct mfs__access access;
+	struct mfs__spender by = {.waited = false};
+	int code;
 
-	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
-	if (code)
-		return code;
-	struct mfs__handle *handle = access.handle;
-	handle->reserved = 0;
-	if (size < 0) {
-		code = mfs__fail(MFS_EINVAL, "mfs_truncate: negative size");
-	} else {
-		uint64_t wanted = (uint64_t)size;
-		uint64_t old = mfs__node_size(&handle->file->node);
-		if (wanted > old)
-			code = mfs__file_extend(handle->fs, handle->file, wanted);
-		else if (wanted < old)
-			mfs__file_shorten(handle->fs, handle->file, wanted);
-		if (wanted < old && handle->position > wanted)
-			handle->position = wanted;
-	}
-	mfs__access_end_change(&access);
+	do {
+		code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
+		if (code)
+			break;
+		access.handle->reserved = 0;
+		mfs__spender_of_handle(&by, access.handle);
+		if (size < 0)
+			code = mfs__fail(MFS_EINVAL, "mfs_truncate: negative size");
+		else
+			code = truncate_to(access.handle, &by, (uint64_t)size);
+		mfs__access_end_change(&access);
+	} while (mfs__spender_again(&by, code));
+	mfs__spender_end(&by);
 	return code;
 }
 

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_QUOTA           (UINT64_C(256) << 20)
 #define DEFAULT_PROMOTION_LIMIT (UINT64_C(512) << 20)
 #define DEFAULT_CHUNK_OVERHEAD  64
 #define DEFAULT_LOCK_TIMEOUT    INT64_C(30000)
@@ -66,25 +65,39 @@ static const char *fault_of(const mfs_options *options)
 		return "memory_guard_action of mfs_options";
 	if (options->memory_guard_interval < 0)
 		return "memory_guard_interval of mfs_options";
+	if (options->charge_metadata < 0 || options->charge_metadata > 1)
+		return "charge_metadata of mfs_options";
+	if (!mfs__timeout_is_valid(options->space_timeout))
+		return "space_timeout of mfs_options";
 	if (options->chunk_overhead < NO_OVERHEAD || options->chunk_overhead > INT32_MAX)
 		return "chunk_overhead of mfs_options";
 	if (!mfs__timeout_is_valid(options->default_lock_timeout))
 		return "default_lock_timeout of mfs_options";
-	if (options->reserved)
-		return "reserved of mfs_options";
 	return NULL;
+}
+
+static void fork_prepare(void)
+{
+	mfs__handle_table_fork_prepare();
+	mfs__guard_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	mfs__guard_fork_parent();
+	mfs__handle_table_fork_after();
 }
 
 static void fork_child(void)
 {
+	mfs__guard_fork_child();
 	mfs__handle_table_fork_after();
 	mfs__staging_fork_child();
 }
 
 static void install_hooks_once(void)
 {
-	static const struct mfs__fork_hooks hooks = {mfs__handle_table_fork_prepare,
-												 mfs__handle_table_fork_after, fork_child};
+	static const struct mfs__fork_hooks hooks = {fork_prepare, fork_parent, fork_child};
 
 	mfs__fork_install(&hooks);
 }
@@ -108,8 +121,6 @@ int mfs_new(const mfs_options *options, mfs **out)
 	const char *fault = fault_of(&o);
 	if (fault)
 		return mfs__fail(MFS_EINVAL, fault);
-	if (o.memory_guard != MFS_GUARD_NONE)
-		return mfs__fail(MFS_ENOTSUP, "memory_guard of mfs_options");
 
 	install_fork_hooks();
 	/* The counters want whole cache lines of their own, which malloc does not promise. */
@@ -130,36 +141,28 @@ int mfs_new(const mfs_options *options, mfs **out)
 	fs->default_lock_timeout =
 		o.default_lock_timeout ? o.default_lock_timeout : DEFAULT_LOCK_TIMEOUT;
 	fs->default_storage = (uint8_t)o.default_storage;
+	fs->space_timeout = o.space_timeout ? o.space_timeout : MFS_NO_WAIT;
 	fs->on_warning = o.on_warning;
 	fs->user = o.user;
 	fs->has_node_limit = o.max_nodes != 0;
-	mfs__quota_init(&fs->quota, o.max_quota ? o.max_quota : DEFAULT_QUOTA);
-	mfs__quota_init(&fs->nodes, o.max_nodes);
+	fs->charge_metadata = o.charge_metadata != 0;
+	mfs__limits_init(fs, &o);
 	mfs__reclaim_begin();
+	int code = o.memory_guard == MFS_GUARD_INIT ? mfs__limits_check(fs) : 0;
+	if (code) {
+		(void)mfs_free(fs);
+		return code;
+	}
 	*out = fs;
 	return 0;
 }
 
-int mfs__nodes_reserve(struct mfs *fs, uint64_t count)
-{
-	if (!fs->has_node_limit || mfs__quota_reserve(&fs->nodes, count))
-		return 0;
-	return mfs__fail_numbers(MFS_ENODES,
-							 "%" PRIu64 " more refused: %" PRIu64 " of at most %" PRIu64
-							 " files and directories exist",
-							 count, mfs__quota_used(&fs->nodes), fs->nodes.limit);
-}
-
-void mfs__nodes_release(struct mfs *fs, uint64_t count)
-{
-	if (fs->has_node_limit)
-		mfs__quota_release(&fs->nodes, count);
-}
-
 void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file)
 {
-	struct mfs__chunk_account account = mfs__account(fs);
+	struct mfs__spender by;
 
+	mfs__spender_init(&by, fs);
+	struct mfs__chunk_account account = mfs__account(&by);
 	mfs__chunks_shrink(&file->chunks, &account, 0);
 	if (mfs__unlikely(atomic_load_explicit(&file->parallel, memory_order_relaxed) != NULL))
 		mfs__node_end_parallel(file);
@@ -271,10 +274,18 @@ int mfs_free(mfs *fs)
 	if (handles)
 		return mfs__fail_numbers(MFS_EBUSY, "mfs_free refused: %" PRIu64 " handles are open",
 								 (uint64_t)handles, 0, 0);
+	uint64_t reservations = atomic_load_explicit(&fs->reservation_count, memory_order_relaxed);
+	if (reservations)
+		return mfs__fail_numbers(MFS_EBUSY,
+								 "mfs_free refused: %" PRIu64 " reservations are not freed",
+								 reservations, 0, 0);
+	if (fs->is_guarded)
+		mfs__guard_leave(&fs->guard);
 	uint64_t held = bytes_held(fs);
 	unsigned gate = mfs__gate_enter();
 	mfs__tree_free(fs, fs->tree.root);
 	(void)pthread_mutex_destroy(&fs->tree.claims);
+	mfs__limits_destroy(fs);
 	mfs__arena_drop(fs->arena, held >= TRIM_BYTES);
 	mfs__free_aligned(fs);
 	mfs__gate_leave(gate);
@@ -285,11 +296,24 @@ int mfs_free(mfs *fs)
 	return 0;
 }
 
+/* What reservations have left. Their list is locked inside the gate, lest a fork find it so. */
+static uint64_t reserved_now(struct mfs *fs)
+{
+	if (!atomic_load_explicit(&fs->reservation_count, memory_order_relaxed))
+		return 0;
+	unsigned gate = mfs__gate_enter();
+	uint64_t left = mfs__reservations_left(fs);
+	mfs__gate_leave(gate);
+	return left;
+}
+
 int mfs_stats(mfs *fs, mfs_usage *out)
 {
 	int64_t files = 0;
 	int64_t directories = 0;
 	int64_t chunks = 0;
+	int64_t metadata = 0;
+	struct mfs__guard_report report;
 
 	if (!fs || !out)
 		return mfs__fail(MFS_EINVAL, "mfs_stats: NULL");
@@ -298,14 +322,20 @@ int mfs_stats(mfs *fs, mfs_usage *out)
 		files += atomic_load_explicit(&counters->files, memory_order_relaxed);
 		directories += atomic_load_explicit(&counters->directories, memory_order_relaxed);
 		chunks += atomic_load_explicit(&counters->chunks, memory_order_relaxed);
+		metadata += atomic_load_explicit(&counters->metadata, memory_order_relaxed);
 	}
 	uint64_t used = mfs__quota_used(&fs->quota);
+	uint64_t peak = mfs__quota_peak(&fs->quota);
+	uint64_t reserved = reserved_now(fs);
+	if (reserved > used)
+		reserved = used;
+	mfs__guard_report(&report);
 	/* A sum taken while others count may miss the first half of a pair of changes. */
 	*out = (mfs_usage){
 		.used_bytes = used,
 		.quota_bytes = fs->quota.limit,
 		.free_bytes = fs->quota.limit - used,
-		.peak_bytes = mfs__quota_peak(&fs->quota),
+		.peak_bytes = peak > used ? peak : used,
 		.files = files > 0 ? (uint64_t)files : 0,
 		.directories = directories > 0 ? (uint64_t)directories : 0,
 		.max_nodes = fs->nodes.limit,
@@ -314,6 +344,14 @@ int mfs_stats(mfs *fs, mfs_usage *out)
 		.open_handles = (uint64_t)sum_of_handles(fs),
 		.retired_bytes = mfs__reclaim_pending(),
 		.idle_bytes = mfs__huge_idle_bytes() + mfs__page_idle_bytes(),
+		.reserved_bytes = reserved,
+		.live_bytes = used - reserved,
+		.metadata_bytes = metadata > 0 ? (uint64_t)metadata : 0,
+		.waiters = atomic_load_explicit(&fs->quota.waiters, memory_order_relaxed),
+		.guard_available = report.at ? report.sample.available : 0,
+		.guard_sample_age = report.at ? (mfs__now() - report.at) / MFS__NS_PER_MS : -1,
+		.guard_refusals = atomic_load_explicit(&fs->guard.refusals, memory_order_relaxed),
+		.guard_source = report.at ? report.sample.source : MFS_MEMORY_UNKNOWN,
 	};
 	return 0;
 }
@@ -327,6 +365,7 @@ struct census {
 	uint64_t directories;
 	uint64_t chunks;
 	uint64_t charge;
+	uint64_t metadata;
 	bool sound;
 };
 
@@ -338,6 +377,7 @@ static bool count_child(void *user, struct mfs__dentry *dentry)
 
 	if (hold & (MFS__HOLD_UNLINKED | MFS__HOLD_CLAIMED))
 		census->sound = false;
+	census->metadata += mfs__node_charge(dentry);
 	if (node->is_dir) {
 		struct mfs__directory *directory = mfs__directory_of(node);
 		if (directory->parent != census->parent)
@@ -374,7 +414,8 @@ bool mfs__validate(struct mfs *fs)
 	if (mfs_stats(fs, &usage))
 		return false;
 	return census.sound && census.files == usage.files && census.directories == usage.directories &&
-		   census.chunks == usage.chunks && census.charge == usage.used_bytes &&
+		   census.chunks == usage.chunks && census.metadata == usage.metadata_bytes &&
+		   census.charge + (fs->charge_metadata ? census.metadata : 0) == usage.live_bytes &&
 		   (!fs->has_node_limit ||
 			census.files + census.directories == mfs__quota_used(&fs->nodes));
 }

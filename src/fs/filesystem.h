@@ -7,7 +7,9 @@
 #include "base/reclaim.h"
 #include "base/stripe.h"
 #include "file/adopted.h"
-#include "limit/quota.h"
+#include "file/chunk_list.h"
+#include "fs/spender.h"
+#include "limit/guard.h"
 #include "tree/lookup.h"
 
 #include <dmemfs/dmemfs.h>
@@ -22,6 +24,8 @@ struct mfs__counters {
 	_Atomic int64_t directories;
 	_Atomic int64_t chunks;
 	_Atomic int64_t handles;
+	_Atomic int64_t metadata; /* bytes: mfs__node_charge() of what is in the tree */
+	_Atomic int64_t pending;  /* bytes that large writes have reserved and not written; guarded */
 };
 
 struct mfs {
@@ -29,8 +33,11 @@ struct mfs {
 	uint64_t chunk_overhead;
 	uint64_t promotion_hard_limit;
 	int64_t default_lock_timeout; /* of the public interface, never 0 */
+	int64_t space_timeout;        /* likewise */
 	uint8_t default_storage;
 	bool has_node_limit;
+	bool charge_metadata;
+	bool is_guarded;
 	void (*on_warning)(void *user, const char *message);
 	void *user;
 	struct mfs__arena *arena; /* of all that the tree is made of; NULL: the process's memory */
@@ -38,15 +45,23 @@ struct mfs {
 	struct mfs__arena own_arena;
 	struct mfs__tree tree;
 	struct mfs__quota quota;
-	struct mfs__quota nodes; /* files and directories; only if has_node_limit */
+	struct mfs__quota nodes;    /* files and directories; only if has_node_limit */
+	struct mfs__quota metadata; /* no limit but the guard; only if is_guarded, and not charged */
+	struct mfs__guard_member guard;
+	pthread_mutex_t reservations_mutex;
+	struct mfs_reservation *reservations; /* under reservations_mutex */
+	/* Atomic, changed under reservations_mutex. */
+	_Atomic uint64_t reservation_count;
 	struct mfs__counters counters[MFS__STRIPES];
 };
 
 /** Where chunks are charged by the calling thread. */
-static inline struct mfs__chunk_account mfs__account(struct mfs *fs)
+static inline struct mfs__chunk_account mfs__account(struct mfs__spender *spender)
 {
-	return (struct mfs__chunk_account){&fs->quota, fs->chunk_overhead,
-									   &fs->counters[mfs__stripe()].chunks, fs->arena};
+	struct mfs *fs = spender->fs;
+
+	return (struct mfs__chunk_account){&spender->payer, fs->chunk_overhead,
+									   &fs->counters[mfs__stripe()].chunks, fs->arena, false};
 }
 
 /** The end of a call that may have retired or freed something, with no lock held. */
@@ -54,6 +69,7 @@ static inline void mfs__call_end(void)
 {
 	mfs__reclaim_throttle();
 	mfs__adopted_release();
+	mfs__guard_notice();
 }
 
 static inline void mfs__count(_Atomic int64_t *counter, int64_t change)
@@ -61,9 +77,23 @@ static inline void mfs__count(_Atomic int64_t *counter, int64_t change)
 	atomic_fetch_add_explicit(counter, change, memory_order_relaxed);
 }
 
-/** Reserve nodes. Returns 0 or MFS_ENODES, noted. */
-int mfs__nodes_reserve(struct mfs *fs, uint64_t count);
-void mfs__nodes_release(struct mfs *fs, uint64_t count);
+/** Quotas, guard and list of reservations, of a workspace that is all zeros but for its options. */
+void mfs__limits_init(struct mfs *fs, const mfs_options *options);
+void mfs__limits_destroy(struct mfs *fs);
+
+/** Is max_quota available? Returns 0, or MFS_EMEMGUARD, noted; or warns. */
+int mfs__limits_check(struct mfs *fs);
+
+/**
+ * Reserve nodes, and bytes of metadata for them (mfs__node_charge()); either may be 0. Metadata is
+ * counted always, and charged to the quota if the workspace's options say so. Returns 0, or
+ * MFS_ENODES, MFS_EQUOTA or MFS_EMEMGUARD, noted, with nothing reserved.
+ */
+int mfs__nodes_reserve(struct mfs *fs, uint64_t count, uint64_t bytes);
+void mfs__nodes_release(struct mfs *fs, uint64_t count, uint64_t bytes);
+
+/** What reservations have left. */
+uint64_t mfs__reservations_left(struct mfs *fs);
 
 /** Free a file's data and give its quota back. The caller knows that nobody uses it. */
 void mfs__file_drop_data(struct mfs *fs, struct mfs__file *file);

@@ -44,6 +44,8 @@ struct mfs__handle {
 	struct mfs *fs;
 	struct mfs__file *file;
 	int64_t lock_timeout;
+	int64_t space_timeout;
+	struct mfs_reservation *reservation; /* or NULL */
 	unsigned mode;
 	/* Under lock. */
 	uint64_t position;

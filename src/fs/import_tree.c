@@ -69,7 +69,7 @@ static int stage_items(struct mfs__staging *staging, const mfs_import_item *item
 			code = stage_item(staging, &items[i], &path);
 			mfs__path_end(&path);
 		}
-		if (code && !mfs_is_quota_error(code))
+		if (code && !mfs__is_limit_error(code))
 			(void)mfs__fail_path(code, "import", items[i].path);
 		if (code)
 			return code;

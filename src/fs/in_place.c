@@ -60,7 +60,7 @@ int mfs_view_runs(mfs_file *file, int64_t *offset, int64_t end, struct iovec *ru
 }
 
 /* Find room for the reservation. Returns its length, or a noted failure. */
-static int64_t reserve(struct mfs__handle *handle, size_t size)
+static int64_t reserve(struct mfs__handle *handle, struct mfs__spender *by, size_t size)
 {
 	struct mfs__file *file = handle->file;
 	uint64_t at = mfs__handle_target(handle, handle->position);
@@ -73,7 +73,7 @@ static int64_t reserve(struct mfs__handle *handle, size_t size)
 	uint32_t index = mfs__chunk_index(at);
 	uint64_t left = mfs__chunk_start(index) + mfs__chunk_length(index) - at;
 	uint64_t length = size < left ? size : left;
-	code = mfs__file_open_up(handle->fs, file, at, at + length);
+	code = mfs__file_open_up(by, file, at, at + length);
 	if (code)
 		return code;
 	handle->reserved_at = at;
@@ -84,22 +84,29 @@ static int64_t reserve(struct mfs__handle *handle, size_t size)
 int64_t mfs_reserve(mfs_file *file, size_t size, void **data)
 {
 	struct mfs__access access;
+	struct mfs__spender by = {.waited = false};
+	int64_t result;
 
 	if (!data)
 		return mfs__fail(MFS_EINVAL, "mfs_reserve: NULL");
 	*data = NULL;
 	if (size == 0)
 		return mfs__fail(MFS_EINVAL, "mfs_reserve: size 0");
-	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_KEPT);
-	if (code)
-		return code;
-	struct mfs__handle *handle = access.handle;
-	handle->reserved = 0;
-	int64_t result = reserve(handle, size);
-	if (result > 0)
-		*data = run_at(handle->file, handle->reserved_at, handle->reserved_at + handle->reserved)
+	do {
+		result = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_KEPT);
+		if (result)
+			break;
+		struct mfs__handle *handle = access.handle;
+		handle->reserved = 0;
+		mfs__spender_of_handle(&by, handle);
+		result = reserve(handle, &by, size);
+		if (result > 0)
+			*data =
+				run_at(handle->file, handle->reserved_at, handle->reserved_at + handle->reserved)
 					.iov_base;
-	mfs__access_end_change(&access);
+		mfs__access_end_change(&access);
+	} while (mfs__spender_again(&by, result));
+	mfs__spender_end(&by);
 	return result;
 }
 

@@ -7,8 +7,9 @@
 #include "base/reclaim.h"
 #include "fs/filesystem.h"
 
-#define DEFAULT_IDLE_BYTES (UINT64_C(512) << 20)
-#define DEFAULT_IDLE_TIME  INT64_C(1000)
+#define DEFAULT_IDLE_BYTES    (UINT64_C(512) << 20)
+#define DEFAULT_IDLE_TIME     INT64_C(1000)
+#define DEFAULT_RETIRED_BYTES (UINT64_C(16) << 20)
 /* Some 30 years, whose nanoseconds can be reckoned with. */
 #define IDLE_TIME_MAX INT64_C(1000000000000)
 
@@ -18,6 +19,8 @@ static const char *fault_of(const mfs_memory_options *options)
 		return "idle_time of mfs_memory_options";
 	if (options->huge_pages < MFS_HUGE_PAGES_AUTO || options->huge_pages > MFS_HUGE_PAGES_NEVER)
 		return "huge_pages of mfs_memory_options";
+	if (options->retired_bytes > INT64_MAX)
+		return "retired_bytes of mfs_memory_options";
 	if (options->arenas < MFS_ARENAS_AUTO || options->arenas > MFS_ARENAS_NEVER)
 		return "arenas of mfs_memory_options";
 	return NULL;
@@ -52,6 +55,10 @@ int mfs_configure_memory(const mfs_memory_options *options)
 	atomic_store_explicit(&mfs__memory.huge_pages, o.huge_pages == MFS_HUGE_PAGES_AUTO,
 						  memory_order_relaxed);
 	atomic_store_explicit(&mfs__memory.arenas, o.arenas == MFS_ARENAS_AUTO, memory_order_relaxed);
+	atomic_store_explicit(&mfs__memory.retired_bytes,
+						  o.retired_bytes ? o.retired_bytes : DEFAULT_RETIRED_BYTES,
+						  memory_order_relaxed);
+	mfs__guard_set_hook(o.available, o.user);
 	mfs__arena_configure();
 	mfs__reclaim_trim();
 	return 0;

@@ -7,7 +7,7 @@
  *      their own sake. One that is only passed through need not be claimed: what is claimed below
  *      keeps it where it is.
  *   2  For each claimed directory, list what comes and what it replaces, claim the files that are
- *      replaced, and prepare the change. Reserve nodes: the last that can fail.
+ *      replaced, and prepare the change. Reserve nodes and metadata: the last that can fail.
  *   3  Commit all changes as one.
  *   4  End the claims, bury what was replaced, free the staged directories that were matched.
  */
@@ -43,6 +43,8 @@ struct merge {
 	size_t room;
 	struct mfs__change *changes; /* one for each pair */
 	uint64_t replaced;           /* files */
+	uint64_t replaced_bytes;     /* of metadata, for these */
+	uint64_t freed;              /* bytes of it that are given back in the end */
 	/* Where it failed: a name in a staged directory. */
 	struct mfs__directory *culprit_parent;
 	struct mfs__dentry *culprit;
@@ -174,6 +176,7 @@ static bool list_edit(void *user, struct mfs__dentry *staged)
 		}
 		pair->edits[pair->edit_count++] = (struct mfs__edit){.out = live};
 		m->replaced++;
+		m->replaced_bytes += mfs__node_charge(live);
 	}
 	pair->edits[pair->edit_count++] = (struct mfs__edit){.in = staged};
 	return true;
@@ -196,6 +199,22 @@ static int prepare_pair(struct merge *m, size_t index)
 								  &m->changes[index]);
 }
 
+/* Reserve what comes, less what it replaces. What is to be given back, if that is more, is noted.
+ */
+static int reserve(struct merge *m)
+{
+	/* The top and the other staged directories that were matched are no new nodes. */
+	uint64_t nodes =
+		load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) - m->replaced;
+	uint64_t come = load(&m->staging->bytes);
+
+	for (size_t i = 1; i < m->count; i++)
+		come -= mfs__node_charge(mfs__first_dentry(&m->pairs[i].staged->node));
+	m->freed = m->replaced_bytes > come ? m->replaced_bytes - come : 0;
+	return mfs__nodes_reserve(m->fs, nodes,
+							  come > m->replaced_bytes ? come - m->replaced_bytes : 0);
+}
+
 static int prepare(struct merge *m)
 {
 	m->changes = mfs__alloc_zeroed(m->count * sizeof *m->changes);
@@ -206,10 +225,7 @@ static int prepare(struct merge *m)
 		if (code)
 			return code;
 	}
-	/* The top and the other staged directories that were matched are no new nodes. */
-	uint64_t nodes =
-		load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) - m->replaced;
-	return mfs__nodes_reserve(m->fs, nodes);
+	return reserve(m);
 }
 
 /*
@@ -277,6 +293,7 @@ static void free_arrays(struct merge *m)
 	m->changes = NULL;
 	m->count = m->room = 0;
 	m->replaced = 0;
+	m->replaced_bytes = 0;
 }
 
 static int try_merge(struct merge *m)
@@ -336,12 +353,14 @@ int mfs__staging_commit(struct mfs__staging *staging, const char *call)
 	if (code) {
 		if (m.culprit)
 			note_failure(&m, code, call);
-		else if (!mfs_is_quota_error(code))
+		else if (!mfs__is_limit_error(code))
 			(void)mfs__fail(code, call);
 		return code;
 	}
 	mfs__count(&counters->files, (int64_t)(load(&staging->files) - m.replaced));
 	mfs__count(&counters->directories, (int64_t)(load(&staging->directories) - (m.count - 1)));
+	if (m.freed)
+		mfs__nodes_release(fs, 0, m.freed);
 	mfs__staging_end(staging);
 	bury(&m);
 	free_arrays(&m);

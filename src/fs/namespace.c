@@ -17,12 +17,12 @@ void mfs__bury_node(mfs *fs, struct mfs__dentry *dentry, bool data_stays)
 	mfs__unpin(node);
 }
 
-void mfs__bury(mfs *fs, struct mfs__dentry *dentry, bool data_stays)
+void mfs__bury(mfs *fs, struct mfs__dentry *dentry, bool data_stays, uint64_t bytes)
 {
 	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
 
 	mfs__count(dentry->node->is_dir ? &counters->directories : &counters->files, -1);
-	mfs__nodes_release(fs, 1);
+	mfs__nodes_release(fs, 1, bytes);
 	mfs__bury_node(fs, dentry, data_stays);
 }
 
@@ -40,7 +40,7 @@ int mfs__chain_build(mfs *fs, struct mfs__directory *parent, const struct mfs__n
 	*chain = (struct mfs__chain){0};
 	if (!last)
 		return MFS_ENOMEM;
-	*chain = (struct mfs__chain){last, last, 1};
+	*chain = (struct mfs__chain){last, last, 1, mfs__node_charge(mfs__first_dentry(&last->node))};
 	while (mfs__path_next(&rest, &name) == MFS__PATH_NAME) {
 		struct mfs__directory *next = mfs__directory_new(fs->arena, &name, last, now);
 		int code =
@@ -54,6 +54,7 @@ int mfs__chain_build(mfs *fs, struct mfs__directory *parent, const struct mfs__n
 		}
 		chain->last = last = next;
 		chain->count++;
+		chain->bytes += mfs__node_charge(mfs__first_dentry(&next->node));
 	}
 	return 0;
 }
@@ -68,7 +69,7 @@ static int attach(mfs *fs, struct mfs__directory *parent, const struct mfs__chai
 	if (code)
 		return code;
 	/* Last, so that nothing is reserved for what is not made after all. */
-	code = mfs__nodes_reserve(fs, chain->count);
+	code = mfs__nodes_reserve(fs, chain->count, chain->bytes);
 	if (code)
 		mfs__directory_abandon(&change);
 	else
@@ -137,7 +138,7 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
 	mfs__call_end();
-	if (code && !mfs_is_quota_error(code))
+	if (code && !mfs__is_limit_error(code))
 		(void)mfs__fail_path(code, "mkdir", path);
 	return code;
 }
@@ -230,7 +231,7 @@ static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *
 		code = MFS__AGAIN;
 	}
 	if (!code)
-		mfs__bury(fs, r.dentry, r.data_stays);
+		mfs__bury(fs, r.dentry, r.data_stays, mfs__node_charge(r.dentry));
 	mfs__entry_unpin(&r.entry);
 	return code;
 }

@@ -50,14 +50,15 @@ void mfs__entry_unpin(struct mfs__entry *entry);
  * counts stay. */
 void mfs__bury_node(mfs *fs, struct mfs__dentry *dentry, bool data_stays);
 
-/** The same, and count it out. */
-void mfs__bury(mfs *fs, struct mfs__dentry *dentry, bool data_stays);
+/** The same, and count it out; so many bytes of metadata are given back. */
+void mfs__bury(mfs *fs, struct mfs__dentry *dentry, bool data_stays, uint64_t bytes);
 
 /** Directories one in the other, which no other thread can find. */
 struct mfs__chain {
 	struct mfs__directory *top;
 	struct mfs__directory *last;
 	uint64_t count;
+	uint64_t bytes; /* of metadata, for all of them */
 };
 
 /**

@@ -38,6 +38,7 @@ struct opening {
 	const struct mode *mode;
 	bool shared;
 	uint64_t preallocate;
+	struct mfs__spender by;
 	struct mfs__lock_wait wait;
 	unsigned gate;
 	struct mfs__tries tries;
@@ -67,6 +68,8 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
 	handle->fs = o->fs;
 	handle->file = file;
 	handle->lock_timeout = o->wait.timeout;
+	handle->space_timeout = o->by.timeout;
+	handle->reservation = o->by.payer.reservation;
 	handle->mode = o->mode->access | (o->shared ? MFS__MODE_SHARED : 0);
 	handle->position = 0;
 	handle->reserved = 0;
@@ -94,7 +97,7 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 		(void)mfs__rwlock_try_write(&file->lock);
 	}
 	if (o->preallocate) {
-		code = mfs__file_extend(fs, file, o->preallocate);
+		code = mfs__file_extend(&o->by, file, o->preallocate);
 		if (code)
 			goto free_file;
 	}
@@ -111,8 +114,10 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 	code = mfs__directory_prepare(fs->arena, parent, &edit, 1, &change);
 	if (code)
 		goto unlock;
-	/* Last, so that nothing is reserved for a file that is not made after all. */
-	code = mfs__nodes_reserve(fs, 1);
+	/* Last, so that nothing is reserved for a file that is not made after all. Nobody waits for it.
+	 */
+	o->by.payer.missing = 0;
+	code = mfs__nodes_reserve(fs, 1, mfs__node_charge(edit.in));
 	if (code) {
 		mfs__directory_abandon(&change);
 		goto unlock;
@@ -194,7 +199,7 @@ static int hold(struct opening *o, struct mfs__path *path, const struct mfs__loo
  * Give back what nobody uses at the end of a written file, and what only parallel calls use, if
  * nobody is at it: otherwise who closes it next does. The caller has one of the SHARED counts.
  */
-static void tidy_if_idle(mfs *fs, struct mfs__file *file)
+static void tidy_if_idle(struct mfs__spender *by, struct mfs__file *file)
 {
 	struct mfs__node *node = &file->node;
 	bool has_slack = atomic_load_explicit(&node->has_slack, memory_order_relaxed);
@@ -202,7 +207,7 @@ static void tidy_if_idle(mfs *fs, struct mfs__file *file)
 
 	if ((!has_slack && !parallel) || !mfs__file_try(file, true))
 		return;
-	mfs__file_trim(fs, file);
+	mfs__file_trim(by, file);
 	/* Counted with the lock: parallel calls of handles that come now find none, or a closed one. */
 	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);
 	if (parallel && (refs & MFS__REFS_SHARERS) == MFS__REFS_SHARED &&
@@ -218,7 +223,7 @@ static void tidy_if_idle(mfs *fs, struct mfs__file *file)
  * gone before this thread gets on, and then nobody holds the file. The pin is for unlocking, which
  * touches the lock when it is the next owner's already.
  */
-static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exclusive)
+static void let_go(struct mfs__spender *by, struct mfs__file *file, bool shared, bool exclusive)
 {
 	struct mfs__node *node = &file->node;
 
@@ -234,17 +239,17 @@ static void let_go(struct mfs *fs, struct mfs__file *file, bool shared, bool exc
 			return;
 		}
 	}
-	tidy_if_idle(fs, file);
-	mfs__file_unshare(fs, file);
+	tidy_if_idle(by, file);
+	mfs__file_unshare(by->fs, file);
 }
 
 /* Empty the file and extend it, as mode and options say. The file's lock is held. */
 static int prepare_data(struct opening *o, struct mfs__file *file)
 {
 	if (o->mode->truncate)
-		return mfs__file_replace_by_zeros(o->fs, file, o->preallocate);
+		return mfs__file_replace_by_zeros(&o->by, file, o->preallocate);
 	if (o->preallocate > mfs__node_size(&file->node))
-		return mfs__file_extend(o->fs, file, o->preallocate);
+		return mfs__file_extend(&o->by, file, o->preallocate);
 	return 0;
 }
 
@@ -260,7 +265,7 @@ static int change_shared(struct opening *o, struct mfs__path *path, struct mfs__
 			code = prepare_data(o, file);
 		mfs__file_unlock(file, true);
 		if (code && code != MFS__AGAIN) {
-			let_go(o->fs, file, true, false);
+			let_go(&o->by, file, true, false);
 			return code;
 		}
 	}
@@ -287,7 +292,7 @@ static int open_existing(struct opening *o, struct mfs__path *path, const struct
 			return code;
 		code = prepare_data(o, file);
 		if (code)
-			let_go(o->fs, file, false, exclusive);
+			let_go(&o->by, file, false, exclusive);
 		return code;
 	}
 	bool changes_data = o->mode->truncate || o->preallocate;
@@ -339,7 +344,30 @@ unlock:
 	return code;
 }
 
-static int check_options(const mfs_open_options *options, const struct mode *mode)
+/* The whole of an open, inside the gate. */
+static int open_inside(struct opening *o, struct mfs__path *path, mfs_file **out)
+{
+	int code = mfs__handle_take(&o->handle);
+
+	if (code)
+		return code;
+	o->tries = (struct mfs__tries){.tree = &o->fs->tree};
+	while ((code = try_open(o, path)) == MFS__AGAIN)
+		mfs__tries_again(&o->tries); /* another call is at work there */
+	mfs__tries_end(&o->tries);
+	if (code) {
+		mfs__handle_give(o->handle);
+		return code;
+	}
+	struct mfs_reservation *reservation = o->by.payer.reservation;
+	if (reservation)
+		atomic_fetch_add_explicit(&reservation->handles, 1, memory_order_relaxed);
+	mfs__count(&o->fs->counters[mfs__stripe()].handles, 1);
+	*out = mfs__handle_open(o->handle);
+	return 0;
+}
+
+static int check_options(mfs *fs, const mfs_open_options *options, const struct mode *mode)
 {
 	if (options->flags & ~(unsigned)MFS_O_SHARED)
 		return mfs__fail(MFS_EINVAL, "flags of mfs_open_options");
@@ -347,6 +375,10 @@ static int check_options(const mfs_open_options *options, const struct mode *mod
 		return mfs__fail(MFS_EINVAL, "reserved of mfs_open_options");
 	if (!mfs__timeout_is_valid(options->lock_timeout))
 		return mfs__fail(MFS_EINVAL, "lock_timeout of mfs_open_options");
+	if (!mfs__timeout_is_valid(options->space_timeout))
+		return mfs__fail(MFS_EINVAL, "space_timeout of mfs_open_options");
+	if (options->reservation && options->reservation->fs != fs)
+		return mfs__fail(MFS_EINVAL, "reservation of mfs_open_options: of another workspace");
 	if (options->preallocate < 0 || (options->preallocate && !(mode->access & MFS__MODE_WRITE)))
 		return mfs__fail(MFS_EINVAL, "preallocate of mfs_open_options");
 	return 0;
@@ -366,40 +398,36 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 	if (!o.mode)
 		return mfs__fail(MFS_EINVAL, "mfs_open: mode is none of rb, wb, ab, r+b, xb");
 	o.wait.timeout = fs->default_lock_timeout;
+	mfs__spender_init(&o.by, fs);
+	o.by.timeout = fs->space_timeout;
 	if (options) {
 		if (!mfs__options_copy(&given, sizeof given, sizeof given, options))
 			return mfs__fail(MFS_EINVAL, "struct_size of mfs_open_options");
-		int fault = check_options(&given, o.mode);
+		int fault = check_options(fs, &given, o.mode);
 		if (fault)
 			return fault;
 		o.shared = (given.flags & MFS_O_SHARED) != 0;
 		o.preallocate = (uint64_t)given.preallocate;
 		if (given.lock_timeout)
 			o.wait.timeout = given.lock_timeout;
+		if (given.space_timeout)
+			o.by.timeout = given.space_timeout;
+		o.by.payer.reservation = given.reservation;
 	}
 
 	int code = mfs__path_begin(&walked, path);
 	if (code)
 		return mfs__fail_path(code, "open", path);
-	o.gate = mfs__gate_enter();
-	code = mfs__handle_take(&o.handle);
-	if (!code) {
-		o.tries.tree = &fs->tree;
-		while ((code = try_open(&o, &walked)) == MFS__AGAIN)
-			mfs__tries_again(&o.tries); /* another call is at work there */
-		mfs__tries_end(&o.tries);
-		if (!code) {
-			mfs__count(&fs->counters[mfs__stripe()].handles, 1);
-			*out = mfs__handle_open(o.handle);
-		} else {
-			mfs__handle_give(o.handle);
-		}
-	}
-	mfs__gate_leave(o.gate);
+	do {
+		o.gate = mfs__gate_enter();
+		code = open_inside(&o, &walked, out);
+		mfs__gate_leave(o.gate);
+		mfs__call_end();
+	} while (mfs__spender_again(&o.by, code));
+	mfs__spender_end(&o.by);
 	mfs__path_end(&walked);
-	mfs__call_end();
 	/* A limit's refusal has been noted with its numbers. */
-	if (code && !mfs_is_quota_error(code))
+	if (code && !mfs__is_limit_error(code))
 		(void)mfs__fail_path(code, "open", path);
 	return code;
 }
@@ -420,6 +448,9 @@ int mfs_close(mfs_file *file)
 		return MFS_EBADF;
 	}
 	mfs *fs = handle->fs;
+	struct mfs__spender by;
+	mfs__spender_init(&by, fs);
+	by.payer.reservation = handle->reservation;
 	struct mfs__file *data = handle->file;
 	bool shared = (handle->mode & MFS__MODE_SHARED) != 0;
 	bool exclusive = (handle->mode & MFS__MODE_WRITE) != 0;
@@ -428,8 +459,11 @@ int mfs_close(mfs_file *file)
 	mfs__handle_give(handle);
 
 	if (!shared && exclusive)
-		mfs__file_trim(fs, data);
-	let_go(fs, data, shared, exclusive);
+		mfs__file_trim(&by, data);
+	let_go(&by, data, shared, exclusive);
+	/* pairs with mfs_reservation_free: what was given back to it is there */
+	if (by.payer.reservation)
+		atomic_fetch_sub_explicit(&by.payer.reservation->handles, 1, memory_order_release);
 	mfs__count(&fs->counters[mfs__stripe()].handles, -1);
 	mfs__gate_leave(gate);
 	mfs__call_end();

@@ -42,6 +42,7 @@ struct renaming {
 	struct mfs__chain chain;      /* parents that are missing, and were built */
 	bool replaced_is_claimed;     /* a directory that is to be replaced */
 	bool replaced_data_stays;
+	int64_t growth; /* bytes of metadata that it all takes more than before; once prepared */
 	struct mfs__change changes[3]; /* chain, parent of `from`, parent of `to` if another one */
 };
 
@@ -300,6 +301,19 @@ static int prepare_parents(struct renaming *r)
 	return code;
 }
 
+/* How much more, or less, will be charged for what is named here? */
+static int64_t find_growth(const struct renaming *r)
+{
+	uint64_t before = mfs__node_charge(r->from.dentry);
+	uint64_t after = mfs__node_charge(r->to.next) + r->chain.bytes;
+
+	if (r->to.dentry)
+		before += mfs__node_charge(r->to.dentry);
+	if (r->from.next)
+		after += mfs__node_charge(r->from.next);
+	return (int64_t)(after - before);
+}
+
 static int prepare(struct renaming *r)
 {
 	struct mfs__name leaf;
@@ -314,6 +328,7 @@ static int prepare(struct renaming *r)
 									   r->to.dentry->renames + 1);
 	if (!r->to.next || (exchanges(r) && !r->from.next))
 		return MFS_ENOMEM;
+	r->growth = find_growth(r);
 	if (r->chain.top) {
 		struct mfs__edit edit = {.in = r->to.next};
 		code = mfs__directory_prepare(r->fs->arena, r->chain.last, &edit, 1, &r->changes[0]);
@@ -334,8 +349,22 @@ static void abandon(struct renaming *r)
 }
 
 /*
+ * Reserve what new parents and new names take. One file at the other end, if it is exchanged, is
+ * claimed.
+ */
+static int reserve(struct renaming *r, struct mfs__node *exchanged)
+{
+	int code = mfs__nodes_reserve(r->fs, r->chain.count, r->growth > 0 ? (uint64_t)r->growth : 0);
+
+	if (code && exchanged && !exchanged->is_dir)
+		mfs__node_unclaim(exchanged);
+	return code;
+}
+
+/*
  * The last that can fail: see to it that no handle comes in between, and that there may be new
- * parents. What is replaced is unlinked last of all, as that is final.
+ * parents and names. What is replaced is unlinked last of all, as that is final; it frees more than
+ * its name takes anew, so that then nothing is reserved.
  */
 static int claim_names(struct renaming *r)
 {
@@ -347,12 +376,12 @@ static int claim_names(struct renaming *r)
 	if (!from->is_dir && !mfs__node_claim(from))
 		return MFS_EBUSY;
 	r->to_is_at_fault = true;
-	if (r->chain.top)
-		code = mfs__nodes_reserve(r->fs, r->chain.count);
-	else if (to && exchanges(r))
-		code = to->is_dir || mfs__node_claim(to) ? 0 : MFS_EBUSY;
-	else if (to)
+	if (to && !exchanges(r))
 		code = mfs__node_unlink(to, &r->replaced_data_stays) ? 0 : MFS_EBUSY;
+	else if (to && !to->is_dir && !mfs__node_claim(to))
+		code = MFS_EBUSY;
+	else
+		code = reserve(r, to);
 	if (code && !from->is_dir)
 		mfs__node_unclaim(from);
 	return code;
@@ -428,11 +457,14 @@ static int rename_claimed(struct renaming *r)
 	int code = rename_locked(r);
 	mfs__directory_unlock_pair(from, to);
 	bool done = !code && r->to.next;
+	uint64_t freed = done && r->growth < 0 ? (uint64_t)-r->growth : 0;
 	if (done && r->chain.count)
 		mfs__count(&r->fs->counters[mfs__stripe()].directories, (int64_t)r->chain.count);
 	if (done && r->to.dentry && replaces(r)) {
 		r->replaced_is_claimed = false; /* it has gone, and stays claimed */
-		mfs__bury(r->fs, r->to.dentry, r->replaced_data_stays);
+		mfs__bury(r->fs, r->to.dentry, r->replaced_data_stays, freed);
+	} else if (freed) {
+		mfs__nodes_release(r->fs, 0, freed);
 	}
 	release_claims(r, done);
 	return code;
@@ -482,7 +514,7 @@ static int rename_paths(struct renaming *r, const char *call, const char *from, 
 	mfs__path_end(&r->from_path);
 	mfs__path_end(&r->to_path);
 	mfs__call_end();
-	if (code && !mfs_is_quota_error(code))
+	if (code && !mfs__is_limit_error(code))
 		(void)mfs__fail_path(code, call, r->to_is_at_fault ? to : from);
 	return code;
 }

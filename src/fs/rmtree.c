@@ -16,7 +16,9 @@
 /* A tree that is being buried. */
 struct burial {
 	mfs *fs;
-	unsigned nodes;
+	struct mfs__region region;
+	uint64_t bytes; /* of metadata, for the nodes whose names have been seen to */
+	unsigned nodes; /* since the last look */
 };
 
 static bool bury_file(void *user, struct mfs__dentry *dentry)
@@ -24,6 +26,7 @@ static bool bury_file(void *user, struct mfs__dentry *dentry)
 	struct burial *burial = user;
 	bool data_stays;
 
+	burial->bytes += mfs__node_charge(dentry);
 	/* A directory is buried when its turn comes, but its name goes with the table that it is in. */
 	if (dentry->node->is_dir) {
 		mfs__dentry_retire(dentry);
@@ -36,10 +39,11 @@ static bool bury_file(void *user, struct mfs__dentry *dentry)
 }
 
 /* Unlink and retire all of a region that has no name any more. No lock is held. */
-static void bury_region(mfs *fs, struct mfs__region *region)
+static void bury_region(struct burial *burial)
 {
+	mfs *fs = burial->fs;
+	struct mfs__region *region = &burial->region;
 	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
-	struct burial burial = {.fs = fs};
 	struct mfs__directory *next;
 	bool ignored;
 
@@ -47,22 +51,23 @@ static void bury_region(mfs *fs, struct mfs__region *region)
 		next = mfs__region_next(directory);
 		/* First: who has it pinned, and sees it alive in a section, may follow its names there. */
 		(void)mfs__node_unlink(&directory->node, &ignored);
-		mfs__directory_each(directory, bury_file, &burial);
+		mfs__directory_each(directory, bury_file, burial);
 		mfs__unpin(&directory->node);
-		if (++burial.nodes >= NODES_BETWEEN_LOOKS) {
+		if (++burial->nodes >= NODES_BETWEEN_LOOKS) {
 			/* Inside the gate, but with nothing locked: the reclaimer needs neither. */
 			mfs__reclaim_throttle();
-			burial.nodes = 0;
+			burial->nodes = 0;
 		}
 	}
 	mfs__count(&counters->files, -(int64_t)region->files);
 	mfs__count(&counters->directories, -(int64_t)region->directories);
-	mfs__nodes_release(fs, region->files + region->directories);
+	mfs__nodes_release(fs, region->files + region->directories, burial->bytes);
 }
 
 /* With the directory's tree claimed: take its name out. Its parent and itself are pinned. */
-static int detach(mfs *fs, const struct mfs__lookup *found)
+static int detach(struct burial *burial, const struct mfs__lookup *found)
 {
+	mfs *fs = burial->fs;
 	struct mfs__edit edit = {0};
 	struct mfs__change change;
 
@@ -74,6 +79,7 @@ static int detach(mfs *fs, const struct mfs__lookup *found)
 		code = mfs__directory_prepare(fs->arena, found->parent, &edit, 1, &change);
 	if (!code) {
 		mfs__directory_commit(&change, 1);
+		burial->bytes = mfs__node_charge(edit.out);
 		mfs__dentry_retire(edit.out);
 	}
 	mfs__directory_unlock(found->parent);
@@ -81,23 +87,23 @@ static int detach(mfs *fs, const struct mfs__lookup *found)
 }
 
 /* Claim and detach a directory. Its parent and itself are pinned. */
-static int take_tree(mfs *fs, const struct mfs__lookup *found, struct mfs__region *region)
+static int take_tree(struct burial *burial, const struct mfs__lookup *found)
 {
-	int code = mfs__region_claim(region, mfs__directory_of(found->node), true);
+	int code = mfs__region_claim(&burial->region, mfs__directory_of(found->node), true);
 
 	if (code)
 		return code == MFS_ENOENT ? MFS__AGAIN : code;
 	mfs__yield("rmtree: claimed");
-	code = detach(fs, found);
+	code = detach(burial, found);
 	if (code)
-		mfs__region_release(region, false);
+		mfs__region_release(&burial->region, false);
 	return code;
 }
 
-/* Returns 0 with *region to be buried, or with nothing in it when a file was removed. */
-static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
-					  struct mfs__region *region)
+/* Returns 0 with the region to be buried, or with nothing in it when a file was removed. */
+static int try_rmtree(struct burial *burial, struct mfs__path *path, struct mfs__tries *tries)
 {
+	mfs *fs = burial->fs;
 	struct mfs__entry entry;
 
 	int code = mfs__entry_find(fs, path, tries, &entry);
@@ -115,7 +121,7 @@ static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
 	if (mfs__tree_has_moved(&fs->tree, entry.found.moves))
 		code = MFS__AGAIN;
 	else
-		code = take_tree(fs, &entry.found, region);
+		code = take_tree(burial, &entry.found);
 	mfs__entry_unpin(&entry);
 	return code;
 }
@@ -123,7 +129,7 @@ static int try_rmtree(mfs *fs, struct mfs__path *path, struct mfs__tries *tries,
 int mfs_rmtree(mfs *fs, const char *path)
 {
 	struct mfs__path walked;
-	struct mfs__region region = {0};
+	struct burial burial = {.fs = fs};
 
 	if (!fs || !path)
 		return mfs__fail_path(MFS_EINVAL, "rmtree", path);
@@ -132,11 +138,11 @@ int mfs_rmtree(mfs *fs, const char *path)
 		return mfs__fail_path(code, "rmtree", path);
 	unsigned gate = mfs__gate_enter();
 	struct mfs__tries tries = {.tree = &fs->tree};
-	while ((code = try_rmtree(fs, &walked, &tries, &region)) == MFS__AGAIN)
+	while ((code = try_rmtree(&burial, &walked, &tries)) == MFS__AGAIN)
 		mfs__tries_again(&tries);
 	mfs__tries_end(&tries);
 	if (!code)
-		bury_region(fs, &region);
+		bury_region(&burial);
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
 	mfs__call_end();

@@ -3,9 +3,6 @@
 #include "fs/staging.h"
 
 #include "base/clock.h"
-#include "base/error.h"
-
-#include <inttypes.h>
 
 /* All stagings of the process: what a forked child has to abandon. The mutex is taken inside the
  * gate only, so the child finds it free. */
@@ -40,6 +37,14 @@ void mfs__staging_end(struct mfs__staging *staging)
 	staging->top = NULL;
 }
 
+/* Count a node in, with its first name. */
+static void count_in(struct mfs__staging *staging, _Atomic uint64_t *nodes, struct mfs__node *node)
+{
+	atomic_fetch_add_explicit(nodes, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&staging->bytes, mfs__node_charge(mfs__first_dentry(node)),
+							  memory_order_relaxed);
+}
+
 int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *parent,
 					   const struct mfs__name *name, struct mfs__directory **out)
 {
@@ -57,7 +62,7 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
 		*out = NULL;
 		return MFS_ENOMEM;
 	}
-	atomic_fetch_add_explicit(&staging->directories, 1, memory_order_relaxed);
+	count_in(staging, &staging->directories, &(*out)->node);
 	return 0;
 }
 
@@ -76,36 +81,21 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 		*out = NULL;
 		return MFS_ENOMEM;
 	}
-	atomic_fetch_add_explicit(&staging->files, 1, memory_order_relaxed);
+	count_in(staging, &staging->files, &(*out)->node);
 	return 0;
 }
 
-/*
- * A list that grows takes memory ahead as long as the quota has room, and others might be refused
- * because of that. So it is shown a quota that has room for what it needs and no more, and which
- * was reserved before.
- */
+/* A list that grows takes memory ahead as long as the quota has room: others might be refused
+ * because of that, so it is told not to. */
 int mfs__staging_make_room(struct mfs__staging *staging, struct mfs__file *file, uint64_t size)
 {
-	mfs *fs = staging->fs;
-	struct mfs__chunk_account account = mfs__account(fs);
-	struct mfs__quota exact;
+	struct mfs__spender by;
 
-	if (size == 0)
-		return 0;
-	if (size > MFS__FILE_SIZE_MAX)
-		return MFS_EFBIG;
-	uint64_t charge = size + account.overhead * (mfs__chunk_index(size - 1) + 1);
-	if (!mfs__quota_reserve(&fs->quota, charge))
-		return mfs__fail_numbers(
-			MFS_EQUOTA, "%" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free", charge,
-			fs->quota.limit - mfs__quota_used(&fs->quota), fs->quota.limit);
-	mfs__quota_init(&exact, charge);
-	account.quota = &exact;
+	mfs__spender_init(&by, staging->fs);
+	struct mfs__chunk_account account = mfs__account(&by);
+	account.exact = true;
 	int code = mfs__chunks_grow(&file->chunks, &account, 0, size);
-	if (code)
-		mfs__quota_release(&fs->quota, charge);
-	else
+	if (!code)
 		mfs__node_modify(&file->node, size, 0);
 	return code;
 }

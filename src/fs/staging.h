@@ -23,6 +23,7 @@ struct mfs__staging {
 	/* Atomic, any of its threads: nodes in it, the top not counted. */
 	_Atomic uint64_t files;
 	_Atomic uint64_t directories;
+	_Atomic uint64_t bytes; /* likewise: of metadata, for these nodes */
 	/* The list of all stagings of the process, under its mutex. */
 	struct mfs__staging *next;
 	struct mfs__staging **link;
@@ -52,16 +53,17 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
  * Make a staged, empty file `size` bytes long, charged as exactly as a closed file. Its bytes are
  * the caller's to fill.
  *
- * Errors: MFS_EQUOTA (noted), MFS_ENOMEM, MFS_EFBIG. Returns 0.
+ * Errors, noted: MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENOMEM, MFS_EFBIG. Returns 0.
  */
 int mfs__staging_make_room(struct mfs__staging *staging, struct mfs__file *file, uint64_t size);
 
 /**
- * Merge the tree into the workspace, at one instant. Locks, and reserves nodes.
+ * Merge the tree into the workspace, at one instant. Locks, and reserves nodes and metadata.
  *
  * Errors: MFS_EISDIR, MFS_ENOTDIR (kinds differ), MFS_EBUSY (a handle holds a file that would be
- * replaced), MFS_ENODES, MFS_ENOMEM: noted for `call`, with the path where there is one. Then the
- * workspace is as it was, and so is the staged tree. Returns 0, and the staging is over.
+ * replaced), MFS_ENODES, MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENOMEM: noted for `call`, with the path
+ * where there is one. Then the workspace is as it was, and so is the staged tree. Returns 0, and
+ * the staging is over.
  */
 int mfs__staging_commit(struct mfs__staging *staging, const char *call);
 

@@ -94,6 +94,7 @@ struct intake {
 	struct mfs *fs;
 	struct mfs__chunk chunk; /* without bytes: there is no piece */
 	uint64_t prepaid;        /* reserved for the file to grow by it */
+	struct mfs__spender by;
 	/* The thread's own. */
 	bool tight;       /* the piece is as long as the quota had room for */
 	bool ended;       /* there is no more input, or `error` */
@@ -112,7 +113,7 @@ static void drop(struct intake *in)
 	mfs__bytes_free(in->fs->arena, in->chunk.bytes, in->chunk.capacity);
 	in->chunk.bytes = NULL;
 	if (in->prepaid)
-		mfs__quota_release(&in->fs->quota, in->prepaid);
+		mfs__payer_release(&in->by.payer, in->prepaid);
 	in->prepaid = 0;
 }
 
@@ -122,14 +123,14 @@ static void drop_in_child(struct mfs__fork_guard *guard)
 }
 
 /*
- * Reserve what the file grows by for the bytes from `at` to `to`, which lie in one chunk; where the
- * quota has no room for all of them, for as many as it has. Returns where these end: `at` if there
- * is room for none.
+ * Reserve what the file grows by for the bytes from `at` to *to, which lie in one chunk; where the
+ * quota has no room for all of them, for as many as it has: *to is where these end. Returns 0, or
+ * why there is room for none.
  */
-static uint64_t reserve(struct intake *in, struct mfs__handle *handle, uint64_t at, uint64_t to)
+static int reserve(struct intake *in, struct mfs__handle *handle, uint64_t at, uint64_t *to)
 {
 	struct mfs__chunk_list *list = &handle->file->chunks;
-	struct mfs__quota *quota = &handle->fs->quota;
+	struct mfs__payer *payer = &in->by.payer;
 	uint64_t overhead = handle->fs->chunk_overhead;
 	uint64_t capacity = mfs__chunks_capacity(list);
 	/* To here, at least, there must be room; from here on each byte costs a byte. */
@@ -138,19 +139,25 @@ static uint64_t reserve(struct intake *in, struct mfs__handle *handle, uint64_t 
 
 	in->tight = false;
 	for (;;) {
-		in->prepaid = mfs__chunks_price(list, overhead, to);
-		if (!in->prepaid || mfs__quota_reserve(quota, in->prepaid))
-			return to;
-		uint64_t room = quota->limit - mfs__quota_used(quota);
-		if (room < base)
-			break;
-		if (room - base < to - least) {
-			to = least + (room - base);
+		in->prepaid = mfs__chunks_price(list, overhead, *to);
+		int code = in->prepaid ? mfs__payer_reserve(payer, in->prepaid) : 0;
+		if (!code)
+			return 0;
+		/* Of what is missing now, and what is free now. */
+		uint64_t room =
+			in->prepaid - payer->missing + payer->quota->limit - mfs__quota_used(payer->quota);
+		if (code == MFS_EMEMGUARD || room < base) {
+			/* One byte would be welcome. */
+			if (code == MFS_EQUOTA)
+				payer->missing -= in->prepaid - base;
+			in->prepaid = 0;
+			return code;
+		}
+		if (room - base < *to - least) {
+			*to = least + (room - base);
 			in->tight = true;
 		}
 	}
-	in->prepaid = 0;
-	return at;
 }
 
 /* Get a piece to read into. With the file's lock. Returns 0 or a failure, noted. */
@@ -169,17 +176,18 @@ static int begin_piece(struct intake *in, struct mfs__handle *handle)
 		room = COPIED_MAX;
 	if (room > in->left)
 		room = in->left;
-	uint64_t end = reserve(in, handle, at, at + room);
-	if (end == at) {
-		struct mfs__chunk_account account = mfs__account(handle->fs);
-		return mfs__fail_quota(
-			&account,
+	uint64_t end = at + room;
+	code = reserve(in, handle, at, &end);
+	if (code) {
+		struct mfs__chunk_account account = mfs__account(&in->by);
+		return mfs__fail_charge(
+			&account, code,
 			"room to read %" PRIu64 " bytes refused: %" PRIu64 " of %" PRIu64 " bytes free", room);
 	}
 	uint32_t capacity = (uint32_t)(end - at);
 	unsigned char *bytes = mfs__bytes_alloc(handle->fs->arena, capacity);
 	if (!bytes) {
-		mfs__quota_release(&handle->fs->quota, in->prepaid);
+		mfs__payer_release(&in->by.payer, in->prepaid);
 		in->prepaid = 0;
 		return mfs__fail(MFS_ENOMEM, "mfs_write_from_fd");
 	}
@@ -225,11 +233,11 @@ static int land(struct intake *in, struct mfs__handle *handle)
 		splice.first = mfs__chunk_index(at);
 		splice.end = splice.first + 1;
 	}
-	int code = mfs__file_splice(handle->fs, handle->file, at, in->filled, &splice, piece_at, in);
+	int code = mfs__file_splice(&in->by, handle->file, at, in->filled, &splice, piece_at, in);
 	if (code == MFS_EQUOTA && splice.end && in->filled < in->chunk.capacity) {
 		/* The file has become shorter, and the room behind the bytes is too much. */
 		splice.end = splice.first;
-		code = mfs__file_splice(handle->fs, handle->file, at, in->filled, &splice, piece_at, in);
+		code = mfs__file_splice(&in->by, handle->file, at, in->filled, &splice, piece_at, in);
 	}
 	if (code)
 		return code;
@@ -248,16 +256,22 @@ static int land(struct intake *in, struct mfs__handle *handle)
 static int exchange(struct intake *in, mfs_file *file)
 {
 	struct mfs__access access;
+	int code;
 
-	int code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
-	if (code)
-		return code;
-	access.handle->reserved = 0;
-	if (in->filled)
-		code = land(in, access.handle);
-	if (!code && in->left && !in->ended)
-		code = begin_piece(in, access.handle);
-	mfs__access_end_change(&access);
+	do {
+		code = mfs__access_begin(&access, file, true, MFS__MODE_WRITE, MFS__ACCESS_CHANGE);
+		if (code)
+			break;
+		access.handle->reserved = 0;
+		mfs__spender_of_handle(&in->by, access.handle);
+		if (in->filled)
+			code = land(in, access.handle);
+		if (!code && in->left && !in->ended)
+			code = begin_piece(in, access.handle);
+		mfs__access_end_change(&access);
+	} while (mfs__spender_again(&in->by, code));
+	/* Each piece may wait for as long as the handle says. */
+	in->by.has_deadline = false;
 	return code;
 }
 
@@ -299,7 +313,9 @@ int64_t mfs_write_from_fd(mfs_file *file, int64_t offset, int64_t size, int fd)
 		drop(&in);
 		mfs__gate_leave(gate);
 	}
+	mfs__spender_end(&in.by);
 	mfs__fork_guard_leave(&in.guard);
+	mfs__guard_notice();
 	if (in.arrived)
 		return (int64_t)in.arrived;
 	if (!code && in.error)

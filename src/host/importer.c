@@ -77,7 +77,7 @@ static bool fail(struct mfs__importer *importer, const struct mfs__import_worker
 {
 	const char *path = path_of(importer, worker);
 
-	return stop(importer, mfs_is_quota_error(code)
+	return stop(importer, mfs__is_limit_error(code)
 							  ? mfs__fail_because(code, MFS__IMPORT_CALL, path, mfs_last_error())
 							  : mfs__fail_path(code, MFS__IMPORT_CALL, path));
 }
@@ -277,6 +277,7 @@ static int stage_file(struct mfs__importer *importer, struct mfs__directory *par
 		code = mfs__staging_make_room(&importer->staging, *file, size);
 	mfs__gate_leave(gate);
 	mfs__reclaim_throttle();
+	mfs__guard_notice();
 	return code;
 }
 
@@ -284,8 +285,10 @@ static int stage_file(struct mfs__importer *importer, struct mfs__directory *par
 static void cut(struct mfs__importer *importer, struct mfs__file *file, uint64_t size)
 {
 	unsigned gate = mfs__gate_enter();
-	struct mfs__chunk_account account = mfs__account(importer->fs);
+	struct mfs__spender by;
 
+	mfs__spender_init(&by, importer->fs);
+	struct mfs__chunk_account account = mfs__account(&by);
 	mfs__chunks_shrink(&file->chunks, &account, size);
 	mfs__node_modify(&file->node, size, 0);
 	mfs__gate_leave(gate);

@@ -8,6 +8,15 @@
 #include <sched.h>
 #include <string.h>
 
+/*
+ * What a name takes in its directory's table: its hash, a pointer, and a share of a slot and of the
+ * bucket that the slot points at, which has a header, two counts in it. A table has a slot for
+ * every three to six names once it has more than six: four is the mean over all sizes.
+ */
+#define NAMES_PER_SLOT 4
+#define SLOT_BYTES     (sizeof(void *) + sizeof(struct mfs__retired) + 2 * sizeof(uint32_t))
+#define ENTRY_BYTES    (sizeof(uint32_t) + sizeof(void *) + SLOT_BYTES / NAMES_PER_SLOT)
+
 static size_t dentry_size(size_t length)
 {
 	return offsetof(struct mfs__dentry, name) + length + 1;
@@ -124,6 +133,18 @@ void mfs__dentry_retire(struct mfs__dentry *dentry)
 {
 	if (dentry != mfs__first_dentry(dentry->node))
 		mfs__retire((struct mfs__retired *)(void *)dentry - 1);
+}
+
+uint64_t mfs__node_charge(const struct mfs__dentry *dentry)
+{
+	struct mfs__node *node = dentry->node;
+	const struct mfs__retired *block =
+		node->is_dir ? &mfs__directory_of(node)->retired : &mfs__file_of(node)->retired;
+	uint64_t charge = block->size + ENTRY_BYTES;
+
+	if (dentry != mfs__first_dentry(node))
+		charge += ((const struct mfs__retired *)(const void *)dentry - 1)->size;
+	return charge;
 }
 
 bool mfs__node_acquire(struct mfs__node *node, uint64_t counts)

@@ -240,6 +240,17 @@ void mfs__node_unclaim(struct mfs__node *node);
 void mfs__node_moved(struct mfs__node *node);
 void mfs__node_renamed(struct mfs__node *node);
 
+/**
+ * Bytes of metadata that a node in the tree is charged under its present name: its block, that of
+ * the name if it has one, and its share of the directory's table.
+ *
+ * A function of what does not change as long as the node has that name: what is given back is what
+ * was charged, and nothing has to be counted to know it. So it leaves out what no name by itself
+ * accounts for: a table stays large when names go, and after it has grown its slots share the old
+ * buckets for a while.
+ */
+uint64_t mfs__node_charge(const struct mfs__dentry *dentry);
+
 /** Add a pin, of a node that has one or that cannot go. */
 static inline void mfs__node_pin(struct mfs__node *node)
 {
