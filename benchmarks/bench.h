@@ -14,6 +14,8 @@
  *   host_tree.c       whole trees of the host by system calls: list, walk, remove, copy
  *   backend_memcpy.c  the same bytes moved from and to plain memory, for the cases that move bytes
  *   backend_view.c    a large file viewed run by run, beside reading it
+ *   backend_guard.c   writes that allocate with a memory guard, beside the same without one
+ *   backend_quota.c   a quota by itself (quota_pairs.h), beside one word that all threads add to
  *   backend_rocksdb.c the op_ functions on RocksDB's environment in memory, by rocksdb_env.cc
  *   report.h          the table (report.c), the JSON file (report_json.c), the page (report_html.c)
  *
@@ -55,6 +57,7 @@
 #define BENCH_LARGE_PIECE  (UINT32_C(1) << 20)
 #define BENCH_LARGE_BYTES  (UINT64_C(512) << 20)
 #define BENCH_MANY_READ    10000u
+#define BENCH_GROWTH_PAGES 256u
 #define BENCH_MAX_THREADS  256u
 #define BENCH_MAX_REPEAT   99u
 #define BENCH_PATH_SIZE    512u
@@ -161,7 +164,11 @@
 	X(many_files_random_read, 1, BENCH_MANY_READ, true, BENCH_PAGE,                                \
 	  "open, read 4 KiB, close: 10,000 files of one directory in random order")                    \
 	X(deep_tree_read, 1000, 10000, false, 1024,                                                    \
-	  "open, read 1 KiB, close a file 50 directories deep, 1,000 times (deep50_...)")
+	  "open, read 1 KiB, close a file 50 directories deep, 1,000 times (deep50_...)")              \
+	X(quota_reserve_release, 1, 100000, false, 0,                                                  \
+	  "reserve 4 KiB of a quota of 1 GiB and release them, beside one shared word")                \
+	X(append_alloc, BENCH_GROWTH_PAGES, 20 * BENCH_GROWTH_PAGES, false, BENCH_PAGE,                \
+	  "append 4 KiB to a file that is emptied at 1 MiB, with a memory guard and without")
 
 enum bench_case_id {
 #define BENCH_CASE_ID(name, ...) BENCH_##name,
@@ -285,6 +292,12 @@ extern const struct bench_backend bench_memcpy;
 /** view_1g, and the same file read. */
 extern const struct bench_backend bench_view;
 extern const struct bench_backend bench_read;
+/** append_alloc with a memory guard, and without one. */
+extern const struct bench_backend bench_guarded;
+extern const struct bench_backend bench_unguarded;
+/** quota_reserve_release, and the least that one word for all threads would cost. */
+extern const struct bench_backend bench_quota;
+extern const struct bench_backend bench_word;
 /** The cases of mfs_glob(), and the same steps with a plain walk in place of it. */
 extern const struct bench_backend bench_glob;
 extern const struct bench_backend bench_walk;

@@ -320,6 +320,12 @@ static void choose_backends(enum bench_case_id id, const struct bench_backend **
 	} else if (bench_view.steps[id].measure) {
 		backends[SIDE_DMEMFS] = &bench_view;
 		backends[SIDE_PEER] = &bench_read;
+	} else if (bench_guarded.steps[id].measure) {
+		backends[SIDE_DMEMFS] = &bench_guarded;
+		backends[SIDE_PEER] = &bench_unguarded;
+	} else if (bench_quota.steps[id].measure) {
+		backends[SIDE_DMEMFS] = &bench_quota;
+		backends[SIDE_PEER] = &bench_word;
 	}
 	backends[SIDE_ROCKSDB] = NULL;
 #ifdef BENCH_ROCKSDB
