@@ -45,8 +45,6 @@ void ingest_prepare(struct run *run, uint64_t *bytes)
 	if (!run->quota)
 		run->quota = default_quota(&run->tree);
 	options.max_quota = run->quota;
-	/* Parts of the index are written over what was reserved for them. */
-	options.default_storage = MFS_STORAGE_RANDOM_ACCESS;
 	/* Nobody keeps a file that others want while waiting. */
 	options.default_lock_timeout = MFS_WAIT_FOREVER;
 	int code = mfs_new(&options, &run->fs);
@@ -59,8 +57,9 @@ void ingest_prepare(struct run *run, uint64_t *bytes)
 		(void)run_fail_workspace(run, code);
 		return;
 	}
+	run->chunk_overhead = usage.chunk_overhead;
 	/* What is surely needed, known before anything is read. */
-	uint64_t need = run->tree.bytes + run->tree.non_empty * usage.chunk_overhead;
+	uint64_t need = run->tree.bytes + run->tree.non_empty * run->chunk_overhead;
 	if (need > run->quota)
 		(void)run_fail(run, EXIT_LIMIT,
 					   "%s: the input needs at least %" PRIu64

@@ -3,8 +3,8 @@
  * Stage 4: merge the sections of each partition into a part of the index. The sections are sorted,
  * so that a buffer for each of them is all the memory it takes.
  *
- * A partition is removed once it is merged; until then it is there twice. So a worker reserves the
- * room for its part of the index before it starts, as much as it takes at most. If there is not as
+ * A partition is removed once it is merged; until then it is there twice. So a worker sets quota
+ * aside for its part of the index before it starts, as much as it takes at most. If there is not as
  * much, it waits until others are done with theirs. If all wait, one of them goes on without.
  */
 #include "piece.h"
@@ -37,6 +37,7 @@ struct merge {
 	uint64_t total;
 	uint64_t files;
 	/* The part of the index. */
+	mfs_reservation *reservation; /* for it, or NULL */
 	mfs_file *index;
 	struct bytes lines; /* not written yet */
 	uint64_t written;
@@ -115,7 +116,7 @@ static bool advance(struct merge *merge)
  * The index
  */
 
-/* Write the lines. Waits for room where it was not reserved. */
+/* Write the lines. Waits for room where none was set aside. */
 static bool write_lines(struct merge *merge)
 {
 	for (;;) {
@@ -123,7 +124,8 @@ static bool write_lines(struct merge *merge)
 		int64_t result = mfs_write(merge->index, merge->lines.data, merge->lines.length);
 		if (result >= 0)
 			break;
-		if (!run_wait_for_room(merge->run, result, seen, NULL))
+		if (!run_wait_for_room(merge->run, result, run_charge(merge->run, merge->lines.length),
+							   seen, NULL))
 			return false;
 	}
 	merge->written += merge->lines.length;
@@ -209,40 +211,69 @@ static bool merge_word(struct merge *merge)
 	return put_line(merge);
 }
 
-/* Open the part of the index with room for `size` bytes, if that is to be had. */
-static bool open_index(struct merge *merge, uint64_t size)
+/* What a file of `size` bytes is charged in the workspace. */
+static uint64_t charge_for(const struct run *run, uint64_t size)
 {
-	struct run *run = merge->run;
-	char path[WORKSPACE_PATH_SIZE];
-	mfs_open_options options = {.struct_size = sizeof options, .preallocate = (int64_t)size};
-	bool alone = false;
+	const uint64_t first_chunk = UINT64_C(4) << 10;
+	const uint64_t last_chunk = UINT64_C(2) << 20;
+	uint64_t chunks = 1;
 
-	(void)snprintf(path, sizeof path, INDEX_PATH, merge->partition);
-	for (;;) {
-		uint64_t seen = room_seen(&run->room);
-		int code = mfs_open_ex(run->fs, path, "xb", &options, &merge->index);
-		if (!code)
-			return true;
-		if (!run_wait_for_room(run, code, seen, &alone))
-			return false;
-		if (alone)
-			options.preallocate = 0;
-	}
+	/* They double what is there, and then have all the same length. */
+	for (uint64_t end = first_chunk; end < size && end < last_chunk; end *= 2)
+		chunks++;
+	if (size > last_chunk)
+		chunks += (size - 1) / last_chunk;
+	return size + chunks * run->chunk_overhead;
 }
 
-/* Give back what was reserved and not written. */
-static bool close_index(struct merge *merge)
+/* Set quota aside for a part of the index of `size` bytes, if that is to be had. */
+static bool set_aside(struct merge *merge, uint64_t size)
 {
-	int code = mfs_truncate(merge->index, (int64_t)merge->written);
+	struct run *run = merge->run;
+	bool alone = false;
 
+	while (size && !alone) {
+		uint64_t seen = room_seen(&run->room);
+		uint64_t charge = charge_for(run, size);
+		int code = mfs_reservation_new(run->fs, charge, &merge->reservation);
+		if (!code)
+			break;
+		if (!run_wait_for_room(run, code, charge, seen, &alone))
+			return false;
+	}
+	return true;
+}
+
+/* Open the part of the index, which has `size` bytes at most. */
+static bool open_index(struct merge *merge, uint64_t size)
+{
+	char path[WORKSPACE_PATH_SIZE];
+	mfs_open_options options = {.struct_size = sizeof options};
+
+	if (!set_aside(merge, size))
+		return false;
+	(void)snprintf(path, sizeof path, INDEX_PATH, merge->partition);
+	options.reservation = merge->reservation;
+	int code = mfs_open_ex(merge->run->fs, path, "xb", &options, &merge->index);
+	return code ? run_fail_workspace(merge->run, code) : true;
+}
+
+/* Close the part of the index, and give back what was set aside and not written. */
+static void close_index(struct merge *merge)
+{
 	(void)mfs_close(merge->index);
+	(void)mfs_reservation_free(merge->reservation);
 	merge->index = NULL;
-	if (code)
-		return run_fail_workspace(merge->run, code);
+	merge->reservation = NULL;
 	room_gave_back(&merge->run->room);
+}
+
+/* The part of the index is whole. */
+static void finish_index(struct merge *merge)
+{
+	close_index(merge);
 	run_add(&merge->run->index_bytes, merge->written);
 	run_add(&merge->run->distinct_words, merge->words);
-	return true;
 }
 
 /*
@@ -307,12 +338,15 @@ static bool merge_sections(struct merge *merge, mfs_file *partition, uint64_t si
 			going = going && !run_is_stopping(merge->run);
 		}
 	}
-	going = going && write_lines(merge) && close_index(merge);
-	if (going)
+	going = going && write_lines(merge);
+	if (going) {
+		finish_index(merge);
 		run_add(&merge->run->done_bytes, size - reported);
+	}
 	for (size_t i = 0; i < merge->opened; i++)
 		section_reader_close(&merge->readers[i]);
-	(void)mfs_close(merge->index);
+	if (!going)
+		close_index(merge);
 	free(merge->readers);
 	free(merge->heap);
 	bytes_free(&places);
@@ -330,7 +364,9 @@ static bool reduce_partition(struct run *run, unsigned partition)
 	int64_t size = mfs_get_size(run->fs, path);
 	if (size == MFS_ENOENT) {
 		/* No word belongs to it. */
-		done = open_index(&merge, 0) && close_index(&merge);
+		done = open_index(&merge, 0);
+		if (done)
+			finish_index(&merge);
 	} else if (size < 0) {
 		done = run_fail_workspace(run, size);
 	} else {

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "room.h"
 
+/* Milliseconds between two looks whether there is a dead end, or the run ends early. */
+#define LOOK_INTERVAL 20
+
 bool room_init(struct room *room)
 {
 	*room = (struct room){0};
-	if (pthread_mutex_init(&room->lock, NULL))
-		return false;
-	if (pthread_cond_init(&room->changed, NULL)) {
-		(void)pthread_mutex_destroy(&room->lock);
-		return false;
-	}
-	return true;
+	return pthread_mutex_init(&room->lock, NULL) == 0;
 }
 
 void room_destroy(struct room *room)
 {
-	(void)pthread_cond_destroy(&room->changed);
 	(void)pthread_mutex_destroy(&room->lock);
 }
 
@@ -31,9 +27,6 @@ void room_leave(struct room *room)
 {
 	(void)pthread_mutex_lock(&room->lock);
 	room->workers--;
-	/* Those who are left may all be waiting now, which they must notice. */
-	if (room->waiting == room->workers)
-		(void)pthread_cond_broadcast(&room->changed);
 	(void)pthread_mutex_unlock(&room->lock);
 }
 
@@ -49,14 +42,12 @@ void room_gave_back(struct room *room)
 {
 	(void)pthread_mutex_lock(&room->lock);
 	room->given_back++;
-	if (room->waiting) {
-		room->waiting = 0;
-		(void)pthread_cond_broadcast(&room->changed);
-	}
+	room->waiting = 0;
 	(void)pthread_mutex_unlock(&room->lock);
 }
 
-enum room_answer room_wait(struct room *room, uint64_t seen, bool may_go_alone)
+enum room_answer room_wait(struct room *room, mfs *fs, uint64_t bytes, uint64_t seen,
+						   bool may_go_alone)
 {
 	enum room_answer answer = ROOM_TRY_AGAIN;
 
@@ -68,21 +59,23 @@ enum room_answer room_wait(struct room *room, uint64_t seen, bool may_go_alone)
 			answer = ROOM_CLOSED;
 			break;
 		}
-		if (room->dead_end) {
+		if (!room->dead_end && room->waiting == room->workers && may_go_alone) {
+			room->waiting--;
+			answer = ROOM_ALONE;
+			break;
+		}
+		if (room->dead_end || room->waiting == room->workers) {
+			room->dead_end = true;
 			answer = ROOM_DEAD_END;
 			break;
 		}
-		if (room->waiting == room->workers) {
-			if (may_go_alone) {
-				room->waiting--;
-				answer = ROOM_ALONE;
-				break;
-			}
-			room->dead_end = true;
-			(void)pthread_cond_broadcast(&room->changed);
-			continue;
+		(void)pthread_mutex_unlock(&room->lock);
+		bool enough = mfs_wait_for_space(fs, bytes, LOOK_INTERVAL) == 0;
+		(void)pthread_mutex_lock(&room->lock);
+		if (enough && room->given_back == seen) {
+			room->waiting--;
+			break;
 		}
-		(void)pthread_cond_wait(&room->changed, &room->lock);
 	}
 	(void)pthread_mutex_unlock(&room->lock);
 	return answer;
@@ -92,6 +85,5 @@ void room_close(struct room *room)
 {
 	(void)pthread_mutex_lock(&room->lock);
 	room->closed = true;
-	(void)pthread_cond_broadcast(&room->changed);
 	(void)pthread_mutex_unlock(&room->lock);
 }

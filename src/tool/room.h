@@ -2,15 +2,19 @@
 /*
  * Waiting for room in the workspace.
  *
- * A worker whose write the quota refuses waits until another worker has given something back, and
- * tries again. When all workers of a stage wait and nothing was given back since each of them was
- * refused, nobody ever will: a dead end.
+ * A worker whose write the quota refuses waits with mfs_wait_for_space() until another worker has
+ * given enough back, and tries again. When all workers of a stage wait and nothing was given back
+ * since each of them was refused, nobody ever will: a dead end. The workspace cannot know that, so
+ * it is found here, and workers do not wait in their calls (mfs_options.space_timeout). Who waits
+ * looks at it now and then.
  *
- * No wake-up is lost: a worker notes room_seen() before it tries, and room_wait() returns at once
- * if something was given back since then.
+ * A worker notes room_seen() before it tries, and room_wait() returns at once if something was
+ * given back since then.
  */
 #ifndef DMEMFS_TOOL_ROOM_H
 #define DMEMFS_TOOL_ROOM_H
+
+#include <dmemfs/dmemfs.h>
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -18,7 +22,6 @@
 
 struct room {
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
 	/* Under `lock`. */
 	uint64_t given_back; /* how often something was */
 	unsigned workers;    /* at work in this stage, waiting ones included */
@@ -45,18 +48,19 @@ void room_leave(struct room *room);
 /** How often something was given back until now; for room_wait(). */
 uint64_t room_seen(struct room *room);
 
-/** Something was given back: who waits tries again. */
+/** Something was given back: this is no dead end yet. */
 void room_gave_back(struct room *room);
 
 /**
- * Wait until something has been given back since `seen`.
+ * Wait until `bytes` are free, or something has been given back since `seen`.
  *
  * `may_go_alone`: the caller can go on with less than was refused. Where all others wait, it gets
  * ROOM_ALONE instead of a dead end.
  */
-enum room_answer room_wait(struct room *room, uint64_t seen, bool may_go_alone);
+enum room_answer room_wait(struct room *room, mfs *fs, uint64_t bytes, uint64_t seen,
+						   bool may_go_alone);
 
-/** The run ends early: nobody waits any more. */
+/** The run ends early: nobody waits for much longer. */
 void room_close(struct room *room);
 
 #endif

@@ -94,11 +94,20 @@ bool run_next_item(struct run *run, uint64_t count, uint64_t *item)
 	return *item < count;
 }
 
-bool run_wait_for_room(struct run *run, int64_t code, uint64_t seen, bool *alone)
+uint64_t run_charge(const struct run *run, uint64_t size)
+{
+	const uint64_t last_chunk = UINT64_C(2) << 20;
+
+	/* Chunks double from 4 KiB on up to 1 MiB, and then have all the same length. */
+	return size + (12 + size / last_chunk) * run->chunk_overhead;
+}
+
+bool run_wait_for_room(struct run *run, int64_t code, uint64_t bytes, uint64_t seen, bool *alone)
 {
 	if (!mfs_is_quota_error((int)code))
 		return run_fail_workspace(run, code);
-	switch (room_wait(&run->room, seen, alone != NULL)) {
+	switch (room_wait(&run->room, run->fs, bytes < run->quota ? bytes : run->quota, seen,
+					  alone != NULL)) {
 	case ROOM_TRY_AGAIN:
 		return true;
 	case ROOM_ALONE:
@@ -131,7 +140,7 @@ bool run_append(struct run *run, const char *path, const void *bytes, size_t siz
 		(void)mfs_close(file);
 		if (result >= 0)
 			break;
-		if (!run_wait_for_room(run, result, seen, NULL))
+		if (!run_wait_for_room(run, result, run_charge(run, size), seen, NULL))
 			return false;
 	}
 	/* Closing the file gave back what had been taken ahead for it. */

@@ -43,8 +43,9 @@ struct run {
 	/* Constant while workers are at work. */
 	const char *input;
 	unsigned threads;
-	uint64_t quota; /* 0 until the default is known */
-	mfs *fs;        /* NULL until the size of the input is known */
+	uint64_t quota;          /* 0 until the default is known */
+	uint64_t chunk_overhead; /* of the workspace */
+	mfs *fs;                 /* NULL until the size of the input is known */
 	const char *stage;
 	struct host_tree tree;
 	struct output output;
@@ -112,12 +113,15 @@ static inline uint64_t run_get(const _Atomic uint64_t *counter)
  * Files of the workspace. All but run_remove() need not be the only user of the file.
  */
 
+/** What `size` bytes of a file are charged in the workspace, at most. */
+uint64_t run_charge(const struct run *run, uint64_t size);
+
 /**
- * A call was refused with `code`. If by a limit, wait for room, as room_wait() does. `seen` was
- * noted before the call. Returns true when the call should be tried again; *alone, which may be
- * NULL, tells whether the caller has to make do with less.
+ * A call that needs `bytes` of the quota at most was refused with `code`. If by a limit, wait for
+ * room, as room_wait() does. `seen` was noted before the call. Returns true when the call should be
+ * tried again; *alone, which may be NULL, tells whether the caller has to make do with less.
  */
-bool run_wait_for_room(struct run *run, int64_t code, uint64_t seen, bool *alone);
+bool run_wait_for_room(struct run *run, int64_t code, uint64_t bytes, uint64_t seen, bool *alone);
 
 /**
  * Append to a file, which is made if missing: all bytes in one write. Waits for room, without
