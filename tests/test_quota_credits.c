@@ -68,6 +68,15 @@ static void open_quota(struct mfs__quota *quota, uint64_t limit)
 	be_on_stripe(0);
 }
 
+/* Let a stripe have a batch and more. The calling thread is on it then. */
+static void fill_credit(struct mfs__quota *quota, unsigned stripe)
+{
+	be_on_stripe(stripe);
+	assert_code(mfs__quota_reserve(quota, BATCH / 2), 0);
+	mfs__quota_release(quota, BATCH / 2);
+	assert_true(credit_of(quota, stripe) >= (int64_t)BATCH);
+}
+
 static void close_quota(struct mfs__quota *quota)
 {
 	pthread_mutex_lock(&quota->mutex);
@@ -167,7 +176,7 @@ static void it_closes_when_little_is_left_and_refuses_nothing_before_the_end(voi
 	open_quota(&quota, LIMIT);
 	/* Credit that lies about elsewhere. */
 	for (unsigned stripe = 1; stripe < MFS__STRIPES; stripe++)
-		assert_true(touch(&quota, stripe));
+		fill_credit(&quota, stripe);
 	be_on_stripe(0);
 	while (is_open(&quota)) {
 		assert_code(mfs__quota_reserve(&quota, 10), 0);
@@ -194,16 +203,14 @@ static void small_amounts_leave_the_room_alone(void **state)
 
 	(void)state;
 	open_quota(&quota, LIMIT);
-	assert_code(mfs__quota_reserve(&quota, 1), 0);
+	fill_credit(&quota, 0);
 	uint64_t room = room_of(&quota);
-	/* The batch that came with the first one serves the next, and takes them back. */
-	for (unsigned i = 1; i <= BATCH; i++)
+	for (unsigned i = 0; i < BATCH; i++)
 		assert_code(mfs__quota_reserve(&quota, 1), 0);
-	assert_int_equal(mfs__quota_used(&quota), BATCH + 1);
-	for (unsigned i = 1; i <= BATCH; i++)
+	assert_int_equal(mfs__quota_used(&quota), BATCH);
+	for (unsigned i = 0; i < BATCH; i++)
 		mfs__quota_release(&quota, 1);
 	assert_int_equal(room_of(&quota), room);
-	mfs__quota_release(&quota, 1);
 	destroy_empty(&quota);
 }
 
@@ -230,16 +237,15 @@ static void more_than_a_batch_goes_past_the_credit(void **state)
 
 	(void)state;
 	open_quota(&quota, LIMIT);
-	assert_code(mfs__quota_reserve(&quota, 1), 0);
+	fill_credit(&quota, 0);
 	uint64_t room = room_of(&quota);
 	int64_t credit = credit_of(&quota, 0);
-	assert_code(mfs__quota_reserve(&quota, BATCH + 1), 0);
-	assert_int_equal(room_of(&quota), room - (BATCH + 1));
-	mfs__quota_release(&quota, BATCH + 1);
+	assert_code(mfs__quota_reserve(&quota, 3 * BATCH), 0);
+	assert_int_equal(room_of(&quota), room - 3 * BATCH);
+	mfs__quota_release(&quota, 3 * BATCH);
 	assert_int_equal(room_of(&quota), room);
 	assert_int_equal(credit_of(&quota, 0), credit);
 	assert_true(is_open(&quota));
-	mfs__quota_release(&quota, 1);
 	destroy_empty(&quota);
 }
 
@@ -269,9 +275,8 @@ static void credits_are_called_back_before_anybody_is_refused(void **state)
 	for (uint64_t over = 0; over < 2; over++) {
 		open_quota(&quota, LIMIT);
 		for (unsigned stripe = 0; stripe < MFS__STRIPES; stripe++) {
-			be_on_stripe(stripe);
+			fill_credit(&quota, stripe);
 			assert_code(mfs__quota_reserve(&quota, 1), 0);
-			assert_true(credit_of(&quota, stripe) > 0);
 		}
 		uint64_t rest = LIMIT - MFS__STRIPES;
 		be_on_stripe(5);
@@ -380,9 +385,8 @@ static void what_the_guard_withholds_is_free_all_the_same(void **state)
 	mfs__quota_init(&quota, LIMIT, BATCH, &member);
 	take_turns(&quota);
 	assert_true(is_open(&quota));
-	be_on_stripe(0);
+	fill_credit(&quota, 0);
 	assert_code(mfs__quota_reserve(&quota, 1), 0);
-	assert_true(credit_of(&quota, 0) > 0);
 	assert_true(mfs__quota_revoke(&quota) > 0);
 	assert_int_equal(credit_of(&quota, 0), 0);
 	assert_int_equal(room_of(&quota), 0);
@@ -459,8 +463,8 @@ static void party_start(struct party *party)
 	assert_int_equal(sem_init(&party->held, 0, 0), 0);
 	assert_int_equal(sem_init(&party->go, 0, 0), 0);
 	party->thread = start_thread(take_part, party);
-	while (held && sem_wait(&party->held))
-		continue; /* interrupted by a signal */
+	if (held)
+		AWAIT(sem_trywait(&party->held) == 0);
 }
 
 static bool is_asleep(pid_t tid)
@@ -479,13 +483,13 @@ static bool is_asleep(pid_t tid)
 	return end && strncmp(end, ") S", 3) == 0;
 }
 
-/* Start one that has to wait for another one. */
-static void party_start_waiting(struct party *party)
+/* Start one that is to wait for another one. Returns whether it does. */
+static bool party_start_waiting(struct party *party)
 {
 	party_start(party);
 	AWAIT(atomic_load(&party->returned) ||
 		  (atomic_load(&party->tid) && is_asleep(atomic_load(&party->tid))));
-	assert_false(atomic_load(&party->returned));
+	return !atomic_load(&party->returned);
 }
 
 static void party_let_go(struct party *party)
@@ -501,6 +505,9 @@ static int party_end(struct party *party)
 	return party->code;
 }
 
+/* More than anybody has that is held, so that it never fits. */
+#define OVER 100
+
 /* Somebody is held who has free bytes in his hands, with `used` reserved once he is through. Who
  * asks for all the rest, and `over` more, waits, and is answered as it is. */
 static void ask_for_the_rest(struct party *held, uint64_t used, uint64_t over)
@@ -508,10 +515,13 @@ static void ask_for_the_rest(struct party *held, uint64_t used, uint64_t over)
 	struct mfs__quota *quota = held->quota;
 	struct party asking = {.quota = quota, .stripe = 9, .amount = LIMIT - used + over};
 
-	party_start_waiting(&asking);
+	bool waited = party_start_waiting(&asking);
 	party_let_go(held);
-	assert_code(party_end(held), 0);
-	assert_code(party_end(&asking), over ? MFS_EQUOTA : 0);
+	int code = party_end(held);
+	int asked = party_end(&asking);
+	assert_true(waited);
+	assert_code(code, 0);
+	assert_code(asked, over ? MFS_EQUOTA : 0);
 	if (!over)
 		used = LIMIT;
 	assert_int_equal(mfs__quota_used(quota), used);
@@ -523,14 +533,15 @@ static void nobody_is_refused_while_a_batch_goes_to_a_credit(void **state)
 {
 	(void)state;
 	set_hook(hold);
-	for (uint64_t over = 0; over < 2; over++) {
+	for (uint64_t over = 0; over <= OVER; over += OVER) {
 		struct mfs__quota quota;
 		struct party refills = {
 			.quota = &quota, .stripe = 3, .amount = 7, .point = "quota: batch on its way"};
 
 		open_quota(&quota, LIMIT);
+		assert_code(mfs__quota_reserve(&quota, 10 * BATCH), 0);
 		party_start(&refills);
-		ask_for_the_rest(&refills, 7, over);
+		ask_for_the_rest(&refills, 10 * BATCH + refills.amount, over);
 	}
 	set_hook(NULL);
 }
@@ -539,7 +550,7 @@ static void nobody_is_refused_while_a_batch_comes_from_a_credit(void **state)
 {
 	(void)state;
 	set_hook(hold);
-	for (uint64_t over = 0; over < 2; over++) {
+	for (uint64_t over = 0; over <= OVER; over += OVER) {
 		struct mfs__quota quota;
 		struct party hands_back = {.quota = &quota,
 								   .stripe = 3,
@@ -565,21 +576,22 @@ static void nobody_is_refused_while_credits_are_collected(void **state)
 {
 	(void)state;
 	set_hook(hold);
-	for (uint64_t over = 0; over < 2; over++) {
+	for (uint64_t over = 0; over <= OVER; over += OVER) {
 		struct mfs__quota quota;
-		/* It needs what is in the credits. */
-		struct party collects = {.quota = &quota,
-								 .stripe = 3,
-								 .amount = LIMIT - BATCH,
-								 .point = "quota: credit collected"};
+		struct party collects = {
+			.quota = &quota, .stripe = 5, .amount = 7, .point = "quota: credit collected"};
 
 		open_quota(&quota, LIMIT);
 		for (unsigned stripe = 0; stripe < 4; stripe++)
-			assert_true(touch(&quota, stripe));
+			fill_credit(&quota, stripe);
+		be_on_stripe(5);
+		uint64_t used = room_of(&quota);
+		assert_code(mfs__quota_reserve(&quota, used), 0);
 		party_start(&collects);
-		/* Seen without the mutex, it is closed and has no room. */
+		/* Closed, and nothing in the room: to who does not look twice it is full. */
 		assert_false(is_open(&quota));
-		ask_for_the_rest(&collects, LIMIT - BATCH, over);
+		assert_int_equal(room_of(&quota), 0);
+		ask_for_the_rest(&collects, used + collects.amount, over);
 	}
 	set_hook(NULL);
 }
@@ -592,7 +604,7 @@ static void credit_that_was_seen_and_then_called_back_is_not_taken(void **state)
 	(void)state;
 	set_hook(hold);
 	open_quota(&quota, LIMIT);
-	assert_true(touch(&quota, 3));
+	fill_credit(&quota, 3);
 	party_start(&late);
 	be_on_stripe(0);
 	assert_code(mfs__quota_reserve(&quota, LIMIT), 0);
@@ -602,7 +614,7 @@ static void credit_that_was_seen_and_then_called_back_is_not_taken(void **state)
 	/* Called back, and there again: it looks again. */
 	mfs__quota_release(&quota, LIMIT);
 	take_turns(&quota);
-	assert_true(touch(&quota, 3));
+	fill_credit(&quota, 3);
 	late = (struct party){.quota = &quota, .stripe = 3, .amount = 5, .point = "quota: credit seen"};
 	party_start(&late);
 	close_quota(&quota);
@@ -620,9 +632,9 @@ static void credit_that_was_seen_and_then_called_back_is_not_taken(void **state)
  * Many at once
  */
 
-#define SHARERS       8
-#define CALLS         25000
-#define STRESS_STRIPE 11 /* stripes that they wander between */
+#define SHARERS        8
+#define CALLS          25000
+#define STRESS_STRIPES 11 /* that they wander between */
 
 /* A thread that never holds more than its share, so that together they never want too much. */
 struct sharer {
@@ -641,12 +653,12 @@ static void *share(void *argument)
 	uint64_t held = 0;
 
 	for (unsigned i = 0; i < CALLS; i++) {
-		/* Small amounts, and as much as there is. */
-		bool all = rng_below(&sharer->rng, 64) == 0;
+		/* Small amounts, now and then all; and mostly up, so that little is left. */
+		bool all = rng_below(&sharer->rng, 32) == 0;
+		bool reserves = rng_below(&sharer->rng, 4) > 0;
 		if (rng_below(&sharer->rng, 8) == 0)
-			be_on_stripe((unsigned)rng_below(&sharer->rng, STRESS_STRIPE));
-		uint64_t most = rng_below(&sharer->rng, 2) ? sharer->share - held : held;
-		bool reserves = most == sharer->share - held;
+			be_on_stripe((unsigned)rng_below(&sharer->rng, STRESS_STRIPES));
+		uint64_t most = reserves ? sharer->share - held : held;
 		uint64_t amount = all ? most : rng_below(&sharer->rng, 2 * BATCH);
 		if (amount > most)
 			amount = most;

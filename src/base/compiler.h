@@ -28,6 +28,10 @@
 #define mfs__likely(x)   __builtin_expect(!!(x), 1)
 #define mfs__unlikely(x) __builtin_expect(!!(x), 0)
 
+/** For a function that a short one ends with, which is quicker if this does not become part of it.
+ */
+#define mfs__noinline __attribute__((noinline))
+
 /** The struct of `type` whose `member` is at `pointer`. */
 #define mfs__container_of(pointer, type, member)                                                   \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -42,6 +42,8 @@ static pthread_t thread; /* with `starting`, while running */
 
 static pthread_mutex_t members_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mfs__guard_member *members; /* under members_mutex */
+/* Under members_mutex: bytes that members which left gave back since a sample was begun. */
+static int64_t given_back;
 /* Under members_mutex: who is asked in the place of the platform. */
 static int (*hook)(void *user, uint64_t *available);
 static void *hook_user;
@@ -185,7 +187,10 @@ void mfs__guard_sample(void)
 	lock_word(&sampling);
 	give_back_idle();
 	/* M1. What is taken from here on counts against the new sample. */
+	pthread_mutex_lock(&members_mutex);
 	int64_t before = atomic_load_explicit(&allowance, memory_order_relaxed);
+	given_back = 0;
+	pthread_mutex_unlock(&members_mutex);
 	int64_t revoked = revoke_all();
 	atomic_fetch_add_explicit(&allowance, revoked, memory_order_relaxed);
 	uint64_t pending = all_pending();
@@ -194,8 +199,10 @@ void mfs__guard_sample(void)
 		/* What was released since is in what the source says, and must not be reserved again
 		 * without being taken: so it is revoked, and added to nothing. */
 		(void)revoke_all();
-		atomic_fetch_add_explicit(&allowance, allowed_by(&sample, pending) - before - revoked,
-								  memory_order_relaxed);
+		pthread_mutex_lock(&members_mutex);
+		int64_t more = allowed_by(&sample, pending) - before - revoked - given_back;
+		atomic_fetch_add_explicit(&allowance, more, memory_order_relaxed);
+		pthread_mutex_unlock(&members_mutex);
 		publish(&sample);
 		atomic_store_explicit(&sampled, true, memory_order_relaxed);
 	}
@@ -384,7 +391,9 @@ void mfs__guard_leave(struct mfs__guard_member *member)
 {
 	pthread_mutex_lock(&members_mutex);
 	/* What it has not used goes back: what it used is memory, or free again. */
-	atomic_fetch_add_explicit(&allowance, (int64_t)member->revoke(member), memory_order_relaxed);
+	int64_t revoked = (int64_t)member->revoke(member);
+	atomic_fetch_add_explicit(&allowance, revoked, memory_order_relaxed);
+	given_back += revoked;
 	*member->link = member->next;
 	if (member->next)
 		member->next->link = member->link;

@@ -308,21 +308,27 @@ static bool refill(struct mfs__quota *quota, uint64_t amount)
 	return done;
 }
 
+/* The stripe's credit, if it is open, was not enough. */
+static mfs__noinline int reserve_room(struct mfs__quota *quota, uint64_t amount, bool open)
+{
+	if (open && refill(quota, amount))
+		return 0;
+	if (mfs__likely(take_room(quota, amount))) {
+		if (!open)
+			note_turn(quota);
+		return 0;
+	}
+	return reserve_slowly(quota, amount);
+}
+
 int mfs__quota_reserve(struct mfs__quota *quota, uint64_t amount)
 {
 	/* pairs with open_credits */
 	struct mfs__credit *credits = atomic_load_explicit(&quota->open, memory_order_acquire);
 
-	if (credits) {
-		if (mfs__likely(take_credit(&credits[mfs__stripe()], amount)) || refill(quota, amount))
-			return 0;
-	}
-	if (mfs__likely(take_room(quota, amount))) {
-		if (!credits)
-			note_turn(quota);
+	if (credits && mfs__likely(take_credit(&credits[mfs__stripe()], amount)))
 		return 0;
-	}
-	return reserve_slowly(quota, amount);
+	return reserve_room(quota, amount, credits != NULL);
 }
 
 /* Add to the stripe's credit. Returns false, with nothing done, if it is closed or would have more
@@ -331,10 +337,12 @@ static bool give_credit(struct mfs__quota *quota, struct mfs__credit *credit, ui
 {
 	int64_t bytes = atomic_load_explicit(&credit->bytes, memory_order_relaxed);
 
-	while (bytes >= 0 && amount <= quota->batch && (uint64_t)bytes <= 2 * quota->batch - amount)
+	while (bytes >= 0 && amount <= quota->batch && (uint64_t)bytes <= 2 * quota->batch - amount) {
+		mfs__yield("quota: credit seen");
 		if (atomic_compare_exchange_weak_explicit(&credit->bytes, &bytes, bytes + (int64_t)amount,
 												  memory_order_relaxed, memory_order_relaxed))
 			return true;
+	}
 	return false;
 }
 
@@ -359,23 +367,29 @@ static bool hand_back(struct mfs__quota *quota, struct mfs__credit *credit, uint
 	return done;
 }
 
-void mfs__quota_release(struct mfs__quota *quota, uint64_t amount)
+/* The stripe's credit, if it is open, has enough. */
+static mfs__noinline void release_room(struct mfs__quota *quota, uint64_t amount,
+									   struct mfs__credit *credit)
 {
-	/* pairs with open_credits */
-	struct mfs__credit *credits = atomic_load_explicit(&quota->open, memory_order_acquire);
-
-	if (credits) {
-		struct mfs__credit *credit = &credits[mfs__stripe()];
-		if (mfs__likely(give_credit(quota, credit, amount)) || hand_back(quota, credit, amount))
-			return;
-	}
+	if (credit && hand_back(quota, credit, amount))
+		return;
 	/* pairs with mfs__space_begin, which counts itself in and then looks at `room` */
 	atomic_fetch_add_explicit(&quota->room, amount, memory_order_seq_cst);
-	if (!credits)
+	if (!credit)
 		note_turn(quota);
 	/* pairs with mfs__space_begin */
 	if (mfs__unlikely(atomic_load_explicit(&quota->waiters, memory_order_seq_cst)))
 		mfs__space_serve(quota);
+}
+
+void mfs__quota_release(struct mfs__quota *quota, uint64_t amount)
+{
+	/* pairs with open_credits */
+	struct mfs__credit *credits = atomic_load_explicit(&quota->open, memory_order_acquire);
+	struct mfs__credit *credit = credits ? &credits[mfs__stripe()] : NULL;
+
+	if (!credit || mfs__unlikely(!give_credit(quota, credit, amount)))
+		release_room(quota, amount, credit);
 }
 
 static uint64_t sum_of_credits(struct mfs__credit *credits)

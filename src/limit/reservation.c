@@ -42,10 +42,15 @@ static uint64_t give(struct mfs_reservation *reservation, uint64_t amount)
 static int draw_and_reserve(struct mfs__payer *payer, uint64_t amount)
 {
 	struct mfs_reservation *reservation = payer->reservation;
+	uint64_t drawn = 0;
+	int code;
 
 	pthread_mutex_lock(&reservation->mutex);
-	uint64_t drawn = draw(reservation, amount);
-	int code = drawn < amount ? mfs__quota_reserve(payer->quota, amount - drawn) : 0;
+	do {
+		drawn += draw(reservation, amount - drawn);
+		code = drawn < amount ? mfs__quota_reserve(payer->quota, amount - drawn) : 0;
+		/* Others may have given back meanwhile. */
+	} while (code && atomic_load_explicit(&reservation->left, memory_order_relaxed));
 	if (code) {
 		payer->missing = amount - drawn;
 		/* Others may have given more than is missing meanwhile: that is the quota's. */
