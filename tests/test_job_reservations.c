@@ -884,7 +884,7 @@ enum { MOST_ALLOCATIONS = 50 };
 static void a_reservation_that_finds_no_memory_takes_nothing(void **state)
 {
 	mfs *fs = new_plain_workspace(QUOTA);
-	uint64_t live = mfs__alloc_live();
+	long live = mfs__alloc_live();
 	unsigned failures = 0;
 	bool failed = true;
 

@@ -244,7 +244,8 @@ static int64_t run_exchange_kinds(mfs *fs)
 
 static int64_t run_import(mfs *fs)
 {
-	static const char *const paths[] = {"/t/new/file", "/t/new/parents/" LONG_NAME, "/t/new/last"};
+	static const char long_path[] = "/t/new/parents/" LONG_NAME;
+	static const char *const paths[] = {"/t/new/file", long_path, "/t/new/last"};
 
 	return import_files(fs, paths, COUNT_OF(paths), "text");
 }
