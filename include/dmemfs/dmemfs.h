@@ -292,8 +292,8 @@ typedef struct mfs_usage {
  * Count what the workspace holds.
  *
  * Each figure is exact when nobody writes; while others do, it is right to within what they change
- * during the call. Takes no lock but, where there are reservations, that of their list. About
- * 100 ns.
+ * during the call. Takes no lock but, where there are reservations, that of their list. 200 to 300
+ * ns.
  *
  * While several threads write, each may have up to 256 KiB in hand, that is set aside for its next
  * writes and taken back before any call is refused. used_bytes does not count that, but peak_bytes

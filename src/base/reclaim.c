@@ -21,9 +21,9 @@
 #include "base/page_pool.h"
 #include "base/rcu.h"
 #include "base/stripe.h"
+#include "base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 
 /* Retired bytes of one stripe at which they are added to the common count. */
@@ -333,17 +333,8 @@ static void *reclaimer(void *unused)
 /* Under users_mutex. */
 static void start_thread(void)
 {
-	sigset_t all;
-	sigset_t old;
-
 	atomic_store_explicit(&stopping, false, memory_order_relaxed);
-	(void)sigfillset(&all);
-	if (pthread_sigmask(SIG_SETMASK, &all, &old))
-		return;
-	bool started = pthread_create(&thread, NULL, reclaimer, NULL) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (started)
-		(void)pthread_setname_np(thread, "mfs-reclaim");
+	bool started = mfs__thread_start(&thread, "mfs-reclaim", reclaimer);
 	atomic_store_explicit(&running, started, memory_order_relaxed);
 }
 

@@ -8,11 +8,11 @@
 #include "base/page_pool.h"
 #include "base/reclaim.h"
 #include "base/test_hook.h"
+#include "base/thread.h"
 
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -315,18 +315,9 @@ static void open_descriptors(void)
 /* With `starting`. Without a thread, mfs__guard_take() takes care that it is tried again. */
 static void start_thread(void)
 {
-	sigset_t all;
-	sigset_t old;
-
 	atomic_store_explicit(&stopping, false, memory_order_relaxed);
-	(void)sigfillset(&all);
-	if (pthread_sigmask(SIG_SETMASK, &all, &old))
-		return;
 	open_descriptors();
-	bool started = pthread_create(&thread, NULL, sampler, NULL) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (started)
-		(void)pthread_setname_np(thread, "mfs-guard");
+	bool started = mfs__thread_start(&thread, "mfs-guard", sampler);
 	atomic_store_explicit(&running, started, memory_order_relaxed);
 }
 
