@@ -5,20 +5,16 @@
  */
 #include "support.h"
 
+#include "allocated.h"
 #include "await.h"
 #include "base/alloc.h"
 #include "base/compiler.h"
 #include "base/huge_block.h"
-#include "base/jemalloc.h"
 #include "base/page_pool.h"
 #include "base/reclaim.h"
 #include "file/chunk_memory.h"
 #include "fs/filesystem.h"
 #include "step_aside.h"
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 enum { QUOTA = 16 * 1024 * 1024, PATHS = 24 };
 
@@ -253,38 +249,6 @@ static void drawing_moves_bytes_from_reserved_to_live(void **state)
 /*
  * Beside what the allocator says
  */
-
-/* What the process's allocator has given. Returns false, with a reason printed, if it does not say.
- */
-static bool allocated_bytes(uint64_t *bytes)
-{
-	AWAIT((mfs__reclaim_throttle(), mfs__reclaim_pending() == 0));
-	if (MFS__SANITIZED) {
-		print_message("             skipped: sanitizers have an allocator of their own\n");
-		return false;
-	}
-	if (MFS__HAVE_JEMALLOC) {
-		uint64_t epoch = 1;
-		size_t allocated = 0;
-		size_t size = sizeof(allocated);
-		(void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-		(void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-		if (mallctl("stats.allocated", &allocated, &size, NULL, 0)) {
-			print_message("             skipped: this jemalloc keeps no statistics\n");
-			return false;
-		}
-		*bytes = allocated;
-		return true;
-	}
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-	struct mallinfo2 info = mallinfo2();
-	*bytes = info.uordblks + info.hblkhd;
-	return true;
-#else
-	print_message("             skipped: this allocator tells nothing\n");
-	return false;
-#endif
-}
 
 /* What the process has in memory. */
 static uint64_t resident_bytes(void)

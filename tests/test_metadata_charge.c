@@ -8,16 +8,12 @@
  */
 #include "support.h"
 
+#include "allocated.h"
 #include "await.h"
 #include "base/alloc.h"
-#include "base/jemalloc.h"
 #include "base/reclaim.h"
 #include "fs/filesystem.h"
 #include "tree_text.h"
-
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 enum { QUOTA = 256 * 1024 };
 
@@ -764,38 +760,6 @@ static void what_threads_do_at_once_adds_up(void **state)
 /*
  * The figure and the allocator's
  */
-
-/* Returns false if there is no way to ask how many bytes are allocated. */
-static bool allocated_bytes(uint64_t *bytes)
-{
-	/* What was retired may still be allocated. */
-	AWAIT((mfs__reclaim_throttle(), mfs__reclaim_pending() == 0));
-	if (MFS__SANITIZED) {
-		print_message("sanitizers have an allocator of their own: skipped\n");
-		return false;
-	}
-	if (MFS__HAVE_JEMALLOC) {
-		uint64_t epoch = 1;
-		size_t allocated = 0;
-		size_t size = sizeof(allocated);
-		(void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-		(void)mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-		if (mallctl("stats.allocated", &allocated, &size, NULL, 0)) {
-			print_message("this jemalloc keeps no statistics: skipped\n");
-			return false;
-		}
-		*bytes = allocated;
-		return true;
-	}
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-	struct mallinfo2 info = mallinfo2();
-	*bytes = info.uordblks + info.hblkhd;
-	return true;
-#else
-	print_message("this allocator tells nothing: skipped\n");
-	return false;
-#endif
-}
 
 /* So many directories of so many empty files, whose names are so long. */
 static void compare_with_allocator(unsigned directories, unsigned files, int length)
