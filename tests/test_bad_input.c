@@ -468,7 +468,7 @@ static void every_code_has_a_name_and_a_message(void **state)
 
 static void what_is_no_code_is_explained_all_the_same(void **state)
 {
-	static const int unknown[] = {INT32_MIN, INT32_MIN + 1, -99999, -1002, -999};
+	static const int unknown[] = {INT32_MIN, INT32_MIN + 1, -99999, -1003, -999};
 	static const int fine[] = {0, 1, 1000, INT32_MAX};
 
 	(void)state;

@@ -47,9 +47,11 @@
 #include <sys/uio.h>
 
 #if defined(__GNUC__)
-#define MFS_API __attribute__((visibility("default")))
+#define MFS_API                 __attribute__((visibility("default")))
+#define MFS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define MFS_API
+#define MFS_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus
@@ -95,9 +97,12 @@ extern "C" {
 	X(MFS_ENOMEM, -ENOMEM, "out of memory")                                                        \
 	X(MFS_EQUOTA, -EDQUOT, "quota exceeded")                                                       \
 	X(MFS_ENODES, -ENOSPC, "limit of files and directories reached")                               \
-	X(MFS_ECANCELED, -ECANCELED, "canceled by the progress callback")                              \
+	X(MFS_ECANCELED, -ECANCELED, "canceled")                                                       \
+	X(MFS_EAGAIN, -EAGAIN, "no room in the queue now")                                             \
+	X(MFS_EILSEQ, -EILSEQ, "not a character of the encoding")                                      \
 	X(MFS_EMEMGUARD, -1000, "refused by the memory guard")                                         \
-	X(MFS_EHOST, -1001, "refused by the host's filesystem")
+	X(MFS_EHOST, -1001, "refused by the host's filesystem")                                        \
+	X(MFS_EFORMAT, -1002, "damaged, or of a format that is not known")
 
 enum {
 #define MFS_ERROR_ENUM(name, value, message) name = (value),
@@ -125,6 +130,15 @@ MFS_API const char *mfs_error_name(int code);
  * Returns the message, "" when nothing has failed yet. Never NULL.
  */
 MFS_API const char *mfs_last_error(void);
+
+/**
+ * Note this thread's last failure, for libraries that are built on this one: mfs_last_error() will
+ * give the text that `format` and what follows it make, as printf() would, cut after 511 bytes.
+ * What mfs_last_error() gave before may be part of it. Successes are not noted.
+ *
+ * Returns `code`, for `return mfs_set_last_error(MFS_EINVAL, ...)`.
+ */
+MFS_API int mfs_set_last_error(int code, const char *format, ...) MFS_PRINTF(2, 3);
 
 /** True of MFS_EQUOTA and MFS_ENODES: a limit of the workspace refused the call. */
 MFS_API bool mfs_is_quota_error(int code);
@@ -448,6 +462,9 @@ typedef struct mfs_open_options {
  * | "ab"  | no    | yes    |               | made if missing; each write goes to the end |
  * | "r+b" | yes   | yes    | exist         |                                            |
  * | "xb"  | no    | yes    | not exist     | made                                       |
+ * | "w+b" | yes   | yes    |               | as "wb"                                    |
+ * | "a+b" | yes   | yes    |               | as "ab"; reads begin at the start          |
+ * | "x+b" | yes   | yes    | not exist     | as "xb"                                    |
  *
  * The parent directory must exist. Waits for the file's lock in the order of arrival; a thread that
  * already reads the file and opens it again for reading gets in past a waiting writer after 10 to
@@ -455,10 +472,10 @@ typedef struct mfs_open_options {
  * replaced meanwhile, the path is looked up again.
  *
  * Errors: MFS_EINVAL (path, mode), MFS_ENAMETOOLONG, MFS_ENOENT (no file, no parent), MFS_ENOTDIR
- * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb"), MFS_EBUSY (MFS_NO_WAIT), MFS_ETIMEDOUT,
- * MFS_ENODES, MFS_EQUOTA (preallocate, charge_metadata), MFS_EMEMGUARD, MFS_EFBIG (preallocate),
- * MFS_EMFILE, MFS_ENOMEM. An "wb" that fails has not emptied the file. Returns 0 and the handle in
- * *out, to be closed with mfs_close(), by any thread.
+ * (a parent is a file), MFS_EISDIR, MFS_EEXIST ("xb", "x+b"), MFS_EBUSY (MFS_NO_WAIT),
+ * MFS_ETIMEDOUT, MFS_ENODES, MFS_EQUOTA (preallocate, charge_metadata), MFS_EMEMGUARD, MFS_EFBIG
+ * (preallocate), MFS_EMFILE, MFS_ENOMEM. An "wb" that fails has not emptied the file. Returns 0 and
+ * the handle in *out, to be closed with mfs_close(), by any thread.
  */
 MFS_API int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out);
 
@@ -548,6 +565,11 @@ MFS_API int mfs_readable(mfs_file *file);
 MFS_API int mfs_writable(mfs_file *file);
 /** Returns 1 (every file can be sought in), or MFS_EBADF. */
 MFS_API int mfs_seekable(mfs_file *file);
+/**
+ * Returns 1 when calls on the handle may wait for other handles: for the file's lock (MFS_O_SHARED)
+ * or for quota (space_timeout). 0 when they never do, or MFS_EBADF.
+ */
+MFS_API int mfs_may_wait(mfs_file *file);
 
 /*
  * Without copying
@@ -976,6 +998,82 @@ typedef struct mfs_import_item {
  * MFS_ENAMETOOLONG, MFS_ENOMEM. mfs_last_error() names the path. Returns 0.
  */
 MFS_API int mfs_import_tree(mfs *fs, const mfs_import_item *items, size_t count);
+
+/** An import in steps. Opaque. */
+typedef struct mfs_import mfs_import;
+
+/** Flags for mfs_import_commit(); at most one of them. */
+enum {
+	/** The workspace must have none of the files: MFS_EEXIST. */
+	MFS_IMPORT_NEW = 1u << 0,
+	/**
+	 * What the workspace has stays: files of the import whose names are taken are dropped, and so
+	 * are directories, with all below them, whose names files have.
+	 */
+	MFS_IMPORT_KEEP = 1u << 1,
+};
+
+/**
+ * Begin an import in steps: what mfs_import_tree() does, for those who do not have all the data at
+ * once. A tree is built aside, where no other call finds it, and comes into the workspace at one
+ * instant with mfs_import_commit(), or not at all.
+ *
+ * What is built counts against the quota at once, and the nodes when it comes in; but no import is
+ * ever built with more nodes than max_nodes, nor with more metadata than max_quota where that is
+ * charged.
+ *
+ * Thread safety: one call at a time on an import itself; handles that mfs_import_open() gave may be
+ * used by any thread meanwhile. An import counts as an open handle for mfs_free(). After a fork the
+ * child has its own, as it has its own handles.
+ *
+ * Errors: MFS_EINVAL, MFS_ENOMEM.
+ * Returns 0 and the import in *out, to be ended by mfs_import_commit() or mfs_import_abort().
+ */
+MFS_API int mfs_import_begin(mfs *fs, mfs_import **out);
+
+/**
+ * Make a directory of the import, with its parents; one that the import has already is success.
+ *
+ * Errors: MFS_ENOTDIR (a file of the import), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENODES, MFS_EQUOTA
+ * (charge_metadata), MFS_ENOMEM. Returns 0.
+ */
+MFS_API int mfs_import_mkdir(mfs_import *import, const char *path);
+
+/**
+ * Open a file of the import, in any mode of mfs_open(); one that is made gets its parents, too. The
+ * handle is like any other that keeps its file's lock, and has to be closed before the import can
+ * end. The call never waits for the lock: MFS_EBUSY while another handle is in the way. `options`
+ * may be NULL; MFS_O_SHARED is MFS_EINVAL.
+ *
+ * The files come into the workspace with generation 0, like all that is imported.
+ *
+ * Errors: MFS_ENOENT ("rb", "r+b"), MFS_EEXIST ("xb", "x+b"), MFS_EISDIR, MFS_ENOTDIR (a parent is
+ * a file of the import), MFS_EBUSY, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENODES, MFS_EQUOTA,
+ * MFS_EMEMGUARD, MFS_EFBIG (preallocate), MFS_EMFILE, MFS_ENOMEM. Returns 0 and the handle in *out.
+ */
+MFS_API int mfs_import_open(mfs_import *import, const char *path, const char *mode,
+							const mfs_open_options *options, mfs_file **out);
+
+/**
+ * Bring all that was built into the workspace, at one instant, as mfs_import_tree() does: existing
+ * files are replaced, directories that exist stay with what else is in them. `flags`: 0,
+ * MFS_IMPORT_NEW or MFS_IMPORT_KEEP.
+ *
+ * Errors: MFS_EBUSY (a handle of the import is open, or one holds a file to be replaced),
+ * MFS_EEXIST (MFS_IMPORT_NEW), MFS_EISDIR (a file where a directory is), MFS_ENOTDIR (a directory's
+ * place is a file), MFS_ENODES, MFS_EQUOTA and MFS_EMEMGUARD (charge_metadata), MFS_EINVAL,
+ * MFS_ENOMEM. mfs_last_error() names the path. Then the workspace is as it was and the import, too:
+ * it may be changed, and committed again, or ended by mfs_import_abort().
+ * Returns how many files have come in; the import is gone.
+ */
+MFS_API int64_t mfs_import_commit(mfs_import *import, unsigned flags);
+
+/**
+ * End an import that is not to be: what was built is freed, and its quota with it. NULL is allowed.
+ *
+ * Errors: MFS_EBUSY (a handle of it is open; nothing has changed). Returns 0.
+ */
+MFS_API int mfs_import_abort(mfs_import *import);
 
 /** How far a transfer between workspace and host has come. Counts only grow. */
 typedef struct mfs_progress {

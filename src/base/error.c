@@ -4,6 +4,7 @@
 
 #include <dmemfs/dmemfs.h>
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,6 +138,20 @@ int mfs__fail_text(int code, const char *text)
 	last.code = code;
 	(void)snprintf(last.text, sizeof last.text, "%s", text);
 	return code;
+}
+
+int mfs_set_last_error(int code, const char *format, ...)
+{
+	char text[MFS__FAILURE_SIZE] = "";
+	va_list arguments;
+
+	if (code >= 0)
+		return code;
+	va_start(arguments, format);
+	if (format)
+		(void)vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	return mfs__fail_text(code, text);
 }
 
 int mfs__fail_numbers(int code, const char *format, uint64_t a, uint64_t b, uint64_t c)

@@ -303,3 +303,15 @@ int mfs_seekable(mfs_file *file)
 {
 	return capability(file, 0);
 }
+
+int mfs_may_wait(mfs_file *file)
+{
+	struct mfs__handle *handle = mfs__handle_lock(file, false);
+
+	if (!handle)
+		return MFS_EBADF;
+	int result = ((handle->mode & MFS__MODE_SHARED) && handle->lock_timeout != MFS_NO_WAIT) ||
+				 ((handle->mode & MFS__MODE_WRITE) && handle->space_timeout != MFS_NO_WAIT);
+	mfs__handle_unlock(handle, false);
+	return result;
+}

@@ -46,6 +46,7 @@ struct mfs__handle {
 	int64_t lock_timeout;
 	int64_t space_timeout;
 	struct mfs_reservation *reservation; /* or NULL */
+	struct mfs_import *import;           /* which the file is part of, or NULL */
 	unsigned mode;
 	/* Under lock. */
 	uint64_t position;

@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* import_tree: build all files aside, then merge them in at one instant. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
 #include "fs/staging.h"
 
-/*
- * Walk a settled path of an item in the staged tree, making what is missing. On success *leaf is
- * its last name, with no text for the root, and *parent the directory that it is in.
- */
-static int stage_parents(struct mfs__staging *staging, struct mfs__path *path,
-						 struct mfs__directory **parent, struct mfs__name *leaf)
+/* Stage a file that is not there yet. */
+static int stage_file(struct mfs__staging *staging, const struct mfs__staged_place *place,
+					  const mfs_import_item *item)
 {
-	struct mfs__path_cursor cursor = mfs__path_start(path);
-	struct mfs__name name;
-	int code = 0;
+	mfs *fs = staging->fs;
 
-	*parent = staging->top;
-	*leaf = (struct mfs__name){0};
-	while (!code && mfs__path_next(&cursor, &name) == MFS__PATH_NAME) {
-		if (leaf->text)
-			code = mfs__staging_mkdir(staging, *parent, leaf, parent);
-		*leaf = name;
+	int code = mfs__staging_admit(staging, place->count);
+	if (code)
+		return code;
+	struct mfs__file *file =
+		mfs__file_new(fs->arena, &place->leaf, fs->default_storage, mfs__timestamp());
+	if (!file)
+		return MFS_ENOMEM;
+	code = mfs__staging_make_room(staging, file, item->size);
+	if (!code && item->size)
+		mfs__chunks_write(&file->chunks, 0, item->data, item->size);
+	if (!code)
+		code = mfs__staging_attach(staging, place, &file->node);
+	if (code) {
+		mfs__file_drop_data(fs, file);
+		mfs__file_free(file);
 	}
 	return code;
 }
@@ -28,27 +33,18 @@ static int stage_parents(struct mfs__staging *staging, struct mfs__path *path,
 static int stage_item(struct mfs__staging *staging, const mfs_import_item *item,
 					  struct mfs__path *path)
 {
-	struct mfs__directory *parent;
-	struct mfs__name leaf;
-	struct mfs__file *file;
+	struct mfs__staged_place place;
 
-	/* The staged tree must not get what a ".." takes back. */
-	int code = mfs__path_settle(path);
-	if (!code)
-		code = stage_parents(staging, path, &parent, &leaf);
+	if (item->flags & MFS_IMPORT_DIRECTORY)
+		return mfs__staging_make_path(staging, path);
+	int code = mfs__staging_find(staging, path, &place);
 	if (code)
 		return code;
-	bool is_dir = (item->flags & MFS_IMPORT_DIRECTORY) != 0;
-	if (!leaf.text)
-		return is_dir ? 0 : MFS_EINVAL; /* the root */
-	if (is_dir)
-		return mfs__staging_mkdir(staging, parent, &leaf, &parent);
-	code = mfs__staging_file(staging, parent, &leaf, &file);
-	if (!code)
-		code = mfs__staging_make_room(staging, file, item->size);
-	if (!code && item->size)
-		mfs__chunks_write(&file->chunks, 0, item->data, item->size);
-	return code;
+	if (!place.leaf.text)
+		return MFS_EINVAL; /* the root */
+	if (place.found)
+		return place.found->is_dir ? MFS_EISDIR : MFS_EEXIST;
+	return stage_file(staging, &place, item);
 }
 
 static bool is_valid(const mfs_import_item *item)
@@ -87,13 +83,13 @@ int mfs_import_tree(mfs *fs, const mfs_import_item *items, size_t count)
 		if (!is_valid(&items[i]))
 			return mfs__fail_path(MFS_EINVAL, "import", items[i].path);
 	unsigned gate = mfs__gate_enter();
-	int code = mfs__staging_begin(&staging, fs);
+	int code = mfs__staging_begin(&staging, fs, false);
 	if (code) {
 		(void)mfs__fail(code, "import");
 	} else {
 		code = stage_items(&staging, items, count);
 		if (!code)
-			code = mfs__staging_commit(&staging, "import");
+			code = mfs__staging_commit(&staging, "import", 0, NULL);
 		if (code)
 			mfs__staging_abandon(&staging);
 	}

@@ -28,6 +28,7 @@ struct pair {
 	struct mfs__directory *staged;
 	struct mfs__directory *live; /* pinned */
 	bool is_claimed;
+	bool is_kept;            /* names in it are dropped in favour of the live ones */
 	struct mfs__edit *edits; /* what comes and what goes; NULL: nothing */
 	size_t edit_count;
 	size_t edit_room;
@@ -36,15 +37,22 @@ struct pair {
 struct merge {
 	mfs *fs;
 	struct mfs__staging *staging;
+	unsigned flags; /* MFS_IMPORT_... */
 	struct mfs__tries tries;
 	bool claims_all;
 	struct pair *pairs;
 	size_t count;
 	size_t room;
-	struct mfs__change *changes; /* one for each pair */
-	uint64_t replaced;           /* files */
-	uint64_t replaced_bytes;     /* of metadata, for these */
-	uint64_t freed;              /* bytes of it that are given back in the end */
+	struct mfs__change *changes;  /* one for each pair */
+	uint64_t replaced;            /* files */
+	uint64_t replaced_bytes;      /* of metadata, for these */
+	uint64_t freed;               /* bytes of it that are given back in the end */
+	struct mfs__dentry **dropped; /* staged names that do not come in */
+	size_t dropped_count;
+	size_t dropped_room;
+	uint64_t dropped_files; /* of these, and below them */
+	uint64_t dropped_directories;
+	uint64_t dropped_bytes;
 	/* Where it failed: a name in a staged directory. */
 	struct mfs__directory *culprit_parent;
 	struct mfs__dentry *culprit;
@@ -105,9 +113,14 @@ static bool match_name(void *user, struct mfs__dentry *staged)
 	struct mfs__dentry *live = mfs__directory_find_locked(pair->live, &name);
 	if (!live) {
 		matching->edits++;
+	} else if ((m->flags & MFS_IMPORT_KEEP) && !(live->is_dir && staged->is_dir)) {
+		pair->is_kept = true;
 	} else if (live->node->is_dir != staged->node->is_dir) {
 		matching->code =
 			fail_at(m, pair->staged, staged, live->node->is_dir ? MFS_EISDIR : MFS_ENOTDIR);
+		return false;
+	} else if (!live->is_dir && (m->flags & MFS_IMPORT_NEW)) {
+		matching->code = fail_at(m, pair->staged, staged, MFS_EEXIST);
 		return false;
 	} else if (live->node->is_dir) {
 		mfs__node_pin(live->node);
@@ -130,7 +143,8 @@ static int match_pair(struct merge *m, size_t index)
 	if (!mfs__directory_lock(pair->live))
 		return MFS__AGAIN;
 	mfs__directory_each(pair->staged, match_name, &matching);
-	if (!matching.code && (matching.edits || m->claims_all || names_in(pair->staged) == 0)) {
+	if (!matching.code &&
+		(matching.edits || pair->is_kept || m->claims_all || names_in(pair->staged) == 0)) {
 		mfs__directory_claim_locked(pair->live);
 		pair->is_claimed = true;
 		pair->edit_room = matching.edits;
@@ -158,6 +172,50 @@ static int match(struct merge *m)
  * Preparing
  */
 
+/* Directories whose nodes are counted, through the links that retiring would use. */
+struct counting {
+	struct merge *merge;
+	struct mfs__retired *first;
+};
+
+static bool count_dropped(void *user, struct mfs__dentry *dentry)
+{
+	struct counting *counting = user;
+	struct merge *m = counting->merge;
+
+	m->dropped_bytes += mfs__node_charge(dentry);
+	if (dentry->is_dir) {
+		struct mfs__directory *directory = mfs__directory_of(dentry->node);
+		directory->retired.next = counting->first;
+		counting->first = &directory->retired;
+		m->dropped_directories++;
+	} else {
+		m->dropped_files++;
+	}
+	return true;
+}
+
+/* A staged name, with all that is below it, is not to come in. */
+static int drop(struct merge *m, struct mfs__dentry *dentry)
+{
+	struct counting counting = {.merge = m};
+	struct mfs__dentry **dropped =
+		mfs__grow(m->dropped, &m->dropped_room, m->dropped_count + 1, sizeof(struct mfs__dentry *));
+
+	if (!dropped)
+		return MFS_ENOMEM;
+	m->dropped = dropped;
+	m->dropped[m->dropped_count++] = dentry;
+	(void)count_dropped(&counting, dentry);
+	while (counting.first) {
+		struct mfs__directory *directory =
+			mfs__container_of(counting.first, struct mfs__directory, retired);
+		counting.first = directory->retired.next;
+		mfs__directory_each(directory, count_dropped, &counting);
+	}
+	return 0;
+}
+
 static bool list_edit(void *user, struct mfs__dentry *staged)
 {
 	struct matching *matching = user;
@@ -167,8 +225,12 @@ static bool list_edit(void *user, struct mfs__dentry *staged)
 
 	/* Claimed: it is as it was when it was matched. */
 	struct mfs__dentry *live = mfs__directory_find_locked(pair->live, &name);
-	if (live && live->node->is_dir)
+	if (live && live->is_dir && staged->is_dir)
 		return true;
+	if (live && (m->flags & MFS_IMPORT_KEEP)) {
+		matching->code = drop(m, staged);
+		return !matching->code;
+	}
 	if (live) {
 		if (!mfs__node_claim(live->node)) {
 			matching->code = fail_at(m, pair->staged, staged, MFS_EBUSY);
@@ -187,13 +249,14 @@ static int prepare_pair(struct merge *m, size_t index)
 	struct matching matching = {.merge = m, .index = index};
 	struct pair *pair = &m->pairs[index];
 
-	if (pair->edit_room == 0)
-		return 0;
-	pair->edits = mfs__alloc(pair->edit_room * sizeof *pair->edits);
-	if (!pair->edits)
-		return MFS_ENOMEM;
-	mfs__directory_each(pair->staged, list_edit, &matching);
-	if (matching.code)
+	if (pair->edit_room) {
+		pair->edits = mfs__alloc(pair->edit_room * sizeof *pair->edits);
+		if (!pair->edits)
+			return MFS_ENOMEM;
+	}
+	if (pair->edit_room || pair->is_kept)
+		mfs__directory_each(pair->staged, list_edit, &matching);
+	if (matching.code || !pair->edit_room)
 		return matching.code;
 	return mfs__directory_prepare(m->staging->fs->arena, pair->live, pair->edits, pair->edit_count,
 								  &m->changes[index]);
@@ -204,9 +267,9 @@ static int prepare_pair(struct merge *m, size_t index)
 static int reserve(struct merge *m)
 {
 	/* The top and the other staged directories that were matched are no new nodes. */
-	uint64_t nodes =
-		load(&m->staging->files) + load(&m->staging->directories) - (m->count - 1) - m->replaced;
-	uint64_t come = load(&m->staging->bytes);
+	uint64_t nodes = load(&m->staging->files) - m->dropped_files + load(&m->staging->directories) -
+					 m->dropped_directories - (m->count - 1) - m->replaced;
+	uint64_t come = load(&m->staging->bytes) - m->dropped_bytes;
 
 	for (size_t i = 1; i < m->count; i++)
 		come -= mfs__node_charge(mfs__first_dentry(&m->pairs[i].staged->node));
@@ -261,10 +324,24 @@ static void release(struct merge *m, bool committed)
 	}
 }
 
-/* Files that were replaced, and staged directories whose place is taken. */
+static void free_dropped(struct merge *m, struct mfs__dentry *dentry)
+{
+	if (dentry->is_dir) {
+		mfs__tree_free(m->fs, mfs__directory_of(dentry->node));
+	} else {
+		mfs__file_drop_data(m->fs, mfs__file_of(dentry->node));
+		mfs__file_free(mfs__file_of(dentry->node));
+	}
+}
+
+/* Files that were replaced, names that were dropped, and staged directories whose place is taken.
+ */
 static void bury(struct merge *m)
 {
 	bool data_stays;
+
+	for (size_t i = 0; i < m->dropped_count; i++)
+		free_dropped(m, m->dropped[i]);
 
 	for (size_t i = 0; i < m->count; i++) {
 		struct pair *pair = &m->pairs[i];
@@ -289,7 +366,12 @@ static void free_arrays(struct merge *m)
 		mfs__free(m->changes, m->count * sizeof *m->changes);
 	if (m->pairs)
 		mfs__free(m->pairs, m->room * sizeof *m->pairs);
+	if (m->dropped)
+		mfs__free(m->dropped, m->dropped_room * sizeof(struct mfs__dentry *));
 	m->pairs = NULL;
+	m->dropped = NULL;
+	m->dropped_count = m->dropped_room = 0;
+	m->dropped_files = m->dropped_directories = m->dropped_bytes = 0;
 	m->changes = NULL;
 	m->count = m->room = 0;
 	m->replaced = 0;
@@ -337,10 +419,11 @@ static void note_failure(struct merge *m, int code, const char *call)
 	mfs__free(path, length + 1);
 }
 
-int mfs__staging_commit(struct mfs__staging *staging, const char *call)
+int mfs__staging_commit(struct mfs__staging *staging, const char *call, unsigned flags,
+						uint64_t *files)
 {
 	mfs *fs = staging->fs;
-	struct merge m = {.fs = fs, .staging = staging, .tries = {.tree = &fs->tree}};
+	struct merge m = {.fs = fs, .staging = staging, .flags = flags, .tries = {.tree = &fs->tree}};
 	struct mfs__counters *counters = &fs->counters[mfs__stripe()];
 	int code;
 
@@ -357,8 +440,12 @@ int mfs__staging_commit(struct mfs__staging *staging, const char *call)
 			(void)mfs__fail(code, call);
 		return code;
 	}
-	mfs__count(&counters->files, (int64_t)(load(&staging->files) - m.replaced));
-	mfs__count(&counters->directories, (int64_t)(load(&staging->directories) - (m.count - 1)));
+	uint64_t come = load(&staging->files) - m.dropped_files;
+	if (files)
+		*files = come;
+	mfs__count(&counters->files, (int64_t)(come - m.replaced));
+	mfs__count(&counters->directories,
+			   (int64_t)(load(&staging->directories) - m.dropped_directories - (m.count - 1)));
 	if (m.freed)
 		mfs__nodes_release(fs, 0, m.freed);
 	mfs__staging_end(staging);

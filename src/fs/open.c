@@ -7,6 +7,7 @@
 #include "fs/file_data.h"
 #include "fs/filesystem.h"
 #include "fs/handle_table.h"
+#include "fs/import.h"
 #include "fs/lock_wait.h"
 #include "tree/file_lock.h"
 
@@ -27,6 +28,9 @@ static const struct mode modes[] = {
 	{"ab", MFS__MODE_WRITE | MFS__MODE_APPEND, true, false, false},
 	{"r+b", MFS__MODE_READ | MFS__MODE_WRITE, false, false, false},
 	{"xb", MFS__MODE_WRITE, true, true, false},
+	{"w+b", MFS__MODE_READ | MFS__MODE_WRITE, true, false, true},
+	{"a+b", MFS__MODE_READ | MFS__MODE_WRITE | MFS__MODE_APPEND, true, false, false},
+	{"x+b", MFS__MODE_READ | MFS__MODE_WRITE, true, true, false},
 };
 
 /* So often a file whose lock is held is looked up while directories move; then it is given back. */
@@ -35,6 +39,7 @@ static const struct mode modes[] = {
 /* An open on its way. */
 struct opening {
 	mfs *fs;
+	struct mfs_import *import; /* not NULL: of a file that is being imported */
 	const struct mode *mode;
 	bool shared;
 	uint64_t preallocate;
@@ -70,24 +75,24 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
 	handle->lock_timeout = o->wait.timeout;
 	handle->space_timeout = o->by.timeout;
 	handle->reservation = o->by.payer.reservation;
+	handle->import = o->import;
 	handle->mode = o->mode->access | (o->shared ? MFS__MODE_SHARED : 0);
 	handle->position = 0;
 	handle->reserved = 0;
 }
 
-/*
- * Make the file that the path's last component stands for, locked for the handle before anybody can
- * find it. The caller has pinned the parent.
- */
-static int create(struct opening *o, const struct mfs__lookup *found, struct mfs__file **out)
+static void free_new_file(struct opening *o, struct mfs__file *file)
+{
+	mfs__file_drop_data(o->fs, file);
+	mfs__file_free(file);
+}
+
+/* Make a file that nobody can find yet, locked for the handle. */
+static int new_file(struct opening *o, const struct mfs__name *name, struct mfs__file **out)
 {
 	mfs *fs = o->fs;
-	struct mfs__directory *parent = found->parent;
-	struct mfs__change change;
-	int code = 0;
 
-	struct mfs__file *file =
-		mfs__file_new(fs->arena, &found->leaf, fs->default_storage, mfs__timestamp());
+	struct mfs__file *file = mfs__file_new(fs->arena, name, fs->default_storage, mfs__timestamp());
 	if (!file)
 		return MFS_ENOMEM;
 	if (o->shared) {
@@ -96,11 +101,26 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 		atomic_init(&file->node.hold, MFS__HOLD_HOLDER);
 		(void)mfs__rwlock_try_write(&file->lock);
 	}
-	if (o->preallocate) {
-		code = mfs__file_extend(&o->by, file, o->preallocate);
-		if (code)
-			goto free_file;
+	int code = o->preallocate ? mfs__file_extend(&o->by, file, o->preallocate) : 0;
+	if (code) {
+		free_new_file(o, file);
+		return code;
 	}
+	*out = file;
+	return 0;
+}
+
+/* Make the file that the path's last component stands for. The caller has pinned the parent. */
+static int create(struct opening *o, const struct mfs__lookup *found, struct mfs__file **out)
+{
+	mfs *fs = o->fs;
+	struct mfs__directory *parent = found->parent;
+	struct mfs__change change;
+	struct mfs__file *file;
+
+	int code = new_file(o, &found->leaf, &file);
+	if (code)
+		return code;
 	mfs__yield("create: about to lock");
 	if (!mfs__tree_lock(&fs->tree, parent, found->moves)) {
 		code = MFS__AGAIN;
@@ -131,8 +151,7 @@ static int create(struct opening *o, const struct mfs__lookup *found, struct mfs
 unlock:
 	mfs__directory_unlock(parent);
 free_file:
-	mfs__file_drop_data(fs, file);
-	mfs__file_free(file);
+	free_new_file(o, file);
 	return code;
 }
 
@@ -344,6 +363,68 @@ unlock:
 	return code;
 }
 
+/* Find the file in the workspace, or make it there. */
+static int open_in_tree(struct opening *o, struct mfs__path *path)
+{
+	int code;
+
+	o->tries = (struct mfs__tries){.tree = &o->fs->tree};
+	while ((code = try_open(o, path)) == MFS__AGAIN)
+		mfs__tries_again(&o->tries); /* another call is at work there */
+	mfs__tries_end(&o->tries);
+	return code;
+}
+
+/* Open a file that an import has. Only handles of the import are in the way. */
+static int open_staged(struct opening *o, struct mfs__file *file)
+{
+	bool exclusive = wants_write_lock(o);
+
+	if (mfs__node_is_crowded(&file->node))
+		return MFS_EMFILE;
+	if (!mfs__file_try(file, exclusive))
+		return MFS_EBUSY;
+	atomic_fetch_add_explicit(&file->node.hold, MFS__HOLD_HOLDER, memory_order_relaxed);
+	int code = prepare_data(o, file);
+	if (code)
+		let_go(&o->by, file, false, exclusive);
+	return code;
+}
+
+/* Find the file in an import, or make it there. */
+static int open_in_import(struct opening *o, struct mfs__path *path)
+{
+	struct mfs__staging *staging = &o->import->staging;
+	struct mfs__staged_place place;
+	struct mfs__file *file = NULL;
+
+	int code = mfs__staging_find(staging, path, &place);
+	if (code)
+		return code;
+	if (!place.leaf.text || (place.found && place.found->is_dir))
+		return MFS_EISDIR;
+	if (place.found && o->mode->exclusive)
+		return MFS_EEXIST;
+	if (place.found) {
+		file = mfs__file_of(place.found->node);
+		code = open_staged(o, file);
+	} else {
+		code = o->mode->create ? mfs__staging_admit(staging, place.count) : MFS_ENOENT;
+		if (!code)
+			code = new_file(o, &place.leaf, &file);
+		if (!code) {
+			code = mfs__staging_attach(staging, &place, &file->node);
+			if (code)
+				free_new_file(o, file);
+		}
+	}
+	if (code)
+		return code;
+	fill_handle(o, file);
+	atomic_fetch_add_explicit(&o->import->handles, 1, memory_order_relaxed);
+	return 0;
+}
+
 /* The whole of an open, inside the gate. */
 static int open_inside(struct opening *o, struct mfs__path *path, mfs_file **out)
 {
@@ -351,10 +432,7 @@ static int open_inside(struct opening *o, struct mfs__path *path, mfs_file **out
 
 	if (code)
 		return code;
-	o->tries = (struct mfs__tries){.tree = &o->fs->tree};
-	while ((code = try_open(o, path)) == MFS__AGAIN)
-		mfs__tries_again(&o->tries); /* another call is at work there */
-	mfs__tries_end(&o->tries);
+	code = o->import ? open_in_import(o, path) : open_in_tree(o, path);
 	if (code) {
 		mfs__handle_give(o->handle);
 		return code;
@@ -384,52 +462,82 @@ static int check_options(mfs *fs, const mfs_open_options *options, const struct 
 	return 0;
 }
 
+/* Take over mode and options. */
+static int set_up(struct opening *o, const char *mode, const mfs_open_options *options)
+{
+	mfs_open_options given;
+	mfs *fs = o->fs;
+
+	o->mode = parse_mode(mode);
+	if (!o->mode)
+		return mfs__fail(MFS_EINVAL,
+						 "mfs_open: mode is none of rb, r+b, wb, w+b, ab, a+b, xb, x+b");
+	o->wait.timeout = fs->default_lock_timeout;
+	mfs__spender_init(&o->by, fs);
+	o->by.timeout = fs->space_timeout;
+	if (!options)
+		return 0;
+	if (!mfs__options_copy(&given, sizeof given, sizeof given, options))
+		return mfs__fail(MFS_EINVAL, "struct_size of mfs_open_options");
+	int fault = check_options(fs, &given, o->mode);
+	if (fault)
+		return fault;
+	o->shared = (given.flags & MFS_O_SHARED) != 0;
+	o->preallocate = (uint64_t)given.preallocate;
+	if (given.lock_timeout)
+		o->wait.timeout = given.lock_timeout;
+	if (given.space_timeout)
+		o->by.timeout = given.space_timeout;
+	o->by.payer.reservation = given.reservation;
+	return 0;
+}
+
+/* Open, and wait for quota where that is wanted. A failure is noted for `call`. */
+static int open_path(struct opening *o, const char *call, const char *path, mfs_file **out)
+{
+	struct mfs__path walked;
+
+	int code = mfs__path_begin(&walked, path);
+	if (code)
+		return mfs__fail_path(code, call, path);
+	do {
+		o->gate = mfs__gate_enter();
+		code = open_inside(o, &walked, out);
+		mfs__gate_leave(o->gate);
+		mfs__call_end();
+	} while (mfs__spender_again(&o->by, code));
+	mfs__spender_end(&o->by);
+	mfs__path_end(&walked);
+	/* A limit's refusal has been noted with its numbers. */
+	if (code && !mfs__is_limit_error(code))
+		(void)mfs__fail_path(code, call, path);
+	return code;
+}
+
 int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_options *options,
 				mfs_file **out)
 {
-	mfs_open_options given;
-	struct mfs__path walked;
-
 	if (out)
 		*out = NULL;
 	if (!fs || !path || !mode || !out)
 		return mfs__fail(MFS_EINVAL, "mfs_open: NULL");
-	struct opening o = {.fs = fs, .mode = parse_mode(mode)};
-	if (!o.mode)
-		return mfs__fail(MFS_EINVAL, "mfs_open: mode is none of rb, wb, ab, r+b, xb");
-	o.wait.timeout = fs->default_lock_timeout;
-	mfs__spender_init(&o.by, fs);
-	o.by.timeout = fs->space_timeout;
-	if (options) {
-		if (!mfs__options_copy(&given, sizeof given, sizeof given, options))
-			return mfs__fail(MFS_EINVAL, "struct_size of mfs_open_options");
-		int fault = check_options(fs, &given, o.mode);
-		if (fault)
-			return fault;
-		o.shared = (given.flags & MFS_O_SHARED) != 0;
-		o.preallocate = (uint64_t)given.preallocate;
-		if (given.lock_timeout)
-			o.wait.timeout = given.lock_timeout;
-		if (given.space_timeout)
-			o.by.timeout = given.space_timeout;
-		o.by.payer.reservation = given.reservation;
-	}
+	struct opening o = {.fs = fs};
+	int code = set_up(&o, mode, options);
+	return code ? code : open_path(&o, "open", path, out);
+}
 
-	int code = mfs__path_begin(&walked, path);
-	if (code)
-		return mfs__fail_path(code, "open", path);
-	do {
-		o.gate = mfs__gate_enter();
-		code = open_inside(&o, &walked, out);
-		mfs__gate_leave(o.gate);
-		mfs__call_end();
-	} while (mfs__spender_again(&o.by, code));
-	mfs__spender_end(&o.by);
-	mfs__path_end(&walked);
-	/* A limit's refusal has been noted with its numbers. */
-	if (code && !mfs__is_limit_error(code))
-		(void)mfs__fail_path(code, "open", path);
-	return code;
+int mfs_import_open(mfs_import *import, const char *path, const char *mode,
+					const mfs_open_options *options, mfs_file **out)
+{
+	if (out)
+		*out = NULL;
+	if (!import || !path || !mode || !out)
+		return mfs__fail(MFS_EINVAL, "mfs_import_open: NULL");
+	struct opening o = {.fs = import->staging.fs, .import = import};
+	int code = set_up(&o, mode, options);
+	if (!code && o.shared)
+		code = mfs__fail(MFS_EINVAL, "mfs_import_open: MFS_O_SHARED");
+	return code ? code : open_path(&o, "open in an import", path, out);
 }
 
 int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out)
@@ -451,6 +559,7 @@ int mfs_close(mfs_file *file)
 	struct mfs__spender by;
 	mfs__spender_init(&by, fs);
 	by.payer.reservation = handle->reservation;
+	struct mfs_import *import = handle->import;
 	struct mfs__file *data = handle->file;
 	bool shared = (handle->mode & MFS__MODE_SHARED) != 0;
 	bool exclusive = (handle->mode & MFS__MODE_WRITE) != 0;
@@ -460,10 +569,16 @@ int mfs_close(mfs_file *file)
 
 	if (!shared && exclusive)
 		mfs__file_trim(&by, data);
+	/* What is imported is not dirty, however it was written. */
+	if (import && exclusive)
+		atomic_store_explicit(&data->node.generation, 0, memory_order_relaxed);
 	let_go(&by, data, shared, exclusive);
 	/* pairs with mfs_reservation_free: what was given back to it is there */
 	if (by.payer.reservation)
 		atomic_fetch_sub_explicit(&by.payer.reservation->handles, 1, memory_order_release);
+	/* pairs with mfs_import_commit and mfs_import_abort: the file is as it was closed */
+	if (import)
+		atomic_fetch_sub_explicit(&import->handles, 1, memory_order_release);
 	mfs__count(&fs->counters[mfs__stripe()].handles, -1);
 	mfs__gate_leave(gate);
 	mfs__call_end();

@@ -3,13 +3,16 @@
 #include "fs/staging.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 
-/* All stagings of the process: what a forked child has to abandon. The mutex is taken inside the
- * gate only, so the child finds it free. */
+#include <inttypes.h>
+
+/* All stagings that last as long as a call: what a forked child has to abandon. The mutex is taken
+ * inside the gate only, so the child finds it free. */
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct mfs__staging *list; /* under list_mutex */
 
-int mfs__staging_begin(struct mfs__staging *staging, mfs *fs)
+int mfs__staging_begin(struct mfs__staging *staging, mfs *fs, bool keeps_in_child)
 {
 	struct mfs__name no_name = {"", 0, 0};
 
@@ -17,6 +20,8 @@ int mfs__staging_begin(struct mfs__staging *staging, mfs *fs)
 	staging->top = mfs__directory_new(fs->arena, &no_name, NULL, mfs__timestamp());
 	if (!staging->top)
 		return MFS_ENOMEM;
+	if (keeps_in_child)
+		return 0;
 	pthread_mutex_lock(&list_mutex);
 	staging->next = list;
 	staging->link = &list;
@@ -29,13 +34,151 @@ int mfs__staging_begin(struct mfs__staging *staging, mfs *fs)
 
 void mfs__staging_end(struct mfs__staging *staging)
 {
-	pthread_mutex_lock(&list_mutex);
-	*staging->link = staging->next;
-	if (staging->next)
-		staging->next->link = staging->link;
-	pthread_mutex_unlock(&list_mutex);
+	if (staging->link) {
+		pthread_mutex_lock(&list_mutex);
+		*staging->link = staging->next;
+		if (staging->next)
+			staging->next->link = staging->link;
+		pthread_mutex_unlock(&list_mutex);
+	}
 	staging->top = NULL;
 }
+
+/*
+ * By path
+ */
+
+int mfs__staging_find(struct mfs__staging *staging, struct mfs__path *path,
+					  struct mfs__staged_place *place)
+{
+	struct mfs__name name;
+
+	*place = (struct mfs__staged_place){.parent = staging->top};
+	/* The staged tree must not get what a ".." takes back. */
+	int code = mfs__path_settle(path);
+	if (code)
+		return code;
+	place->rest = mfs__path_start(path);
+	while (!place->count && mfs__path_next(&place->rest, &name) == MFS__PATH_NAME) {
+		if (place->found && !place->found->is_dir)
+			return MFS_ENOTDIR;
+		if (place->found)
+			place->parent = mfs__directory_of(place->found->node);
+		place->leaf = name;
+		place->found = mfs__directory_find_locked(place->parent, &name);
+		if (!place->found) {
+			place->missing = name;
+			place->count = 1;
+		}
+	}
+	struct mfs__path_cursor rest = place->rest;
+	while (mfs__path_next(&rest, &name) == MFS__PATH_NAME) {
+		place->leaf = name;
+		place->count++;
+	}
+	return 0;
+}
+
+int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes)
+{
+	mfs *fs = staging->fs;
+	uint64_t staged = atomic_load_explicit(&staging->files, memory_order_relaxed) +
+					  atomic_load_explicit(&staging->directories, memory_order_relaxed);
+	uint64_t bytes = atomic_load_explicit(&staging->bytes, memory_order_relaxed);
+
+	if (fs->has_node_limit && staged + nodes > fs->nodes.limit)
+		return mfs__fail_numbers(MFS_ENODES,
+								 "%" PRIu64 " more refused: the import has %" PRIu64
+								 " files and directories, and at most %" PRIu64 " may exist",
+								 nodes, staged, fs->nodes.limit);
+	if (fs->charge_metadata && bytes > fs->quota.limit)
+		return mfs__fail_numbers(MFS_EQUOTA,
+								 "%" PRIu64 " more refused: the import has %" PRIu64
+								 " bytes of metadata, and the quota is %" PRIu64,
+								 nodes, bytes, fs->quota.limit);
+	return 0;
+}
+
+/* Free directories one in the other, from the last one up to those below `end`, and nothing that
+ * the last one may name. */
+static void free_chain(struct mfs__directory *last, struct mfs__directory *end)
+{
+	while (last != end) {
+		struct mfs__directory *parent = last->parent;
+		mfs__directory_free_table(last);
+		mfs__directory_free(last);
+		last = parent;
+	}
+}
+
+int mfs__staging_attach(struct mfs__staging *staging, const struct mfs__staged_place *place,
+						struct mfs__node *node)
+{
+	struct mfs__arena *arena = staging->fs->arena;
+	struct mfs__directory *last = place->parent;
+	struct mfs__dentry *first = NULL; /* of what the parent gets */
+	struct mfs__name name = place->missing;
+	struct mfs__path_cursor rest = place->rest;
+	struct mfs__name next;
+	uint64_t bytes = mfs__node_charge(mfs__first_dentry(node));
+
+	while (mfs__path_next(&rest, &next) == MFS__PATH_NAME) {
+		struct mfs__directory *directory = mfs__directory_new(arena, &name, last, mfs__timestamp());
+		if (!directory)
+			goto no_memory;
+		struct mfs__dentry *dentry = mfs__first_dentry(&directory->node);
+		if (first && mfs__directory_add(arena, last, dentry)) {
+			mfs__directory_free(directory);
+			goto no_memory;
+		}
+		if (!first)
+			first = dentry;
+		bytes += mfs__node_charge(dentry);
+		last = directory;
+		name = next;
+	}
+	if (first && mfs__directory_add(arena, last, mfs__first_dentry(node)))
+		goto no_memory;
+	if (node->is_dir)
+		mfs__directory_of(node)->parent = last;
+	if (mfs__directory_add(arena, place->parent, first ? first : mfs__first_dentry(node)))
+		goto no_memory;
+	atomic_fetch_add_explicit(node->is_dir ? &staging->directories : &staging->files, 1,
+							  memory_order_relaxed);
+	atomic_fetch_add_explicit(&staging->directories, place->count - 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&staging->bytes, bytes, memory_order_relaxed);
+	return 0;
+
+no_memory:
+	free_chain(last, place->parent);
+	return MFS_ENOMEM;
+}
+
+int mfs__staging_make_path(struct mfs__staging *staging, struct mfs__path *path)
+{
+	struct mfs__staged_place place;
+
+	int code = mfs__staging_find(staging, path, &place);
+	if (code || !place.leaf.text)
+		return code;
+	if (place.found)
+		return place.found->is_dir ? 0 : MFS_ENOTDIR;
+	code = mfs__staging_admit(staging, place.count);
+	if (code)
+		return code;
+	struct mfs__directory *directory =
+		mfs__directory_new(staging->fs->arena, &place.leaf, NULL, mfs__timestamp());
+	if (!directory)
+		return MFS_ENOMEM;
+	code = mfs__staging_attach(staging, &place, &directory->node);
+	if (code)
+		mfs__directory_free(directory);
+	return code;
+}
+
+/*
+ * By directory and name
+ */
 
 /* Count a node in, with its first name. */
 static void count_in(struct mfs__staging *staging, _Atomic uint64_t *nodes, struct mfs__node *node)
@@ -54,6 +197,10 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
 		*out = dentry->node->is_dir ? mfs__directory_of(dentry->node) : NULL;
 		return *out ? 0 : MFS_ENOTDIR;
 	}
+	*out = NULL;
+	int code = mfs__staging_admit(staging, 1);
+	if (code)
+		return code;
 	*out = mfs__directory_new(staging->fs->arena, name, parent, mfs__timestamp());
 	if (!*out)
 		return MFS_ENOMEM;
@@ -73,6 +220,9 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 
 	if (dentry)
 		return dentry->node->is_dir ? MFS_EISDIR : MFS_EEXIST;
+	int code = mfs__staging_admit(staging, 1);
+	if (code)
+		return code;
 	*out = mfs__file_new(staging->fs->arena, name, staging->fs->default_storage, mfs__timestamp());
 	if (!*out)
 		return MFS_ENOMEM;

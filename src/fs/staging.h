@@ -16,7 +16,8 @@
 
 #include "fs/filesystem.h"
 
-/** A tree under construction. Several threads may work on it, each directory by one at a time. */
+/** A tree under construction. Several threads may work on it, each directory by one at a time, or
+ * one thread on all of it, by paths. */
 struct mfs__staging {
 	mfs *fs;
 	struct mfs__directory *top;
@@ -24,18 +25,55 @@ struct mfs__staging {
 	_Atomic uint64_t files;
 	_Atomic uint64_t directories;
 	_Atomic uint64_t bytes; /* likewise: of metadata, for these nodes */
-	/* The list of all stagings of the process, under its mutex. */
+	/* The list of all stagings that last as long as a call, under its mutex. */
 	struct mfs__staging *next;
-	struct mfs__staging **link;
+	struct mfs__staging **link; /* NULL: it lasts longer, also in the child of a fork */
 };
 
-/** Begin an empty tree. Returns 0 or MFS_ENOMEM. */
-int mfs__staging_begin(struct mfs__staging *staging, mfs *fs);
+/** Begin an empty tree, which a forked child abandons, or keeps. Returns 0 or MFS_ENOMEM. */
+int mfs__staging_begin(struct mfs__staging *staging, mfs *fs, bool keeps_in_child);
+
+/** Where a path leads to in a staged tree. */
+struct mfs__staged_place {
+	struct mfs__directory *parent; /* the last directory on the way that is there */
+	struct mfs__dentry *found;     /* what the path names; NULL: nothing, or the root */
+	struct mfs__name missing;      /* the first name that is not there; no text: none */
+	struct mfs__path_cursor rest;  /* those behind it */
+	struct mfs__name leaf;         /* the path's last name; no text: the root */
+	uint64_t count;                /* of names that are not there */
+};
+
+/**
+ * Find a path. It stays the caller's, and must stay while the place is used.
+ *
+ * Errors: MFS_ENOTDIR (a file is on the way), MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0.
+ */
+int mfs__staging_find(struct mfs__staging *staging, struct mfs__path *path,
+					  struct mfs__staged_place *place);
+
+/**
+ * May so many nodes more be staged? No tree is built that the workspace's limits can never take.
+ * Returns 0, or MFS_ENODES or MFS_EQUOTA, noted.
+ */
+int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes);
+
+/**
+ * Put a new node, with the leaf's name, where the path leads, and the directories that are missing
+ * above it. Returns 0, or MFS_ENOMEM: nothing has changed then, and the node is the caller's.
+ */
+int mfs__staging_attach(struct mfs__staging *staging, const struct mfs__staged_place *place,
+						struct mfs__node *node);
+
+/**
+ * Make a directory by its path, and those above it. Errors: as mfs__staging_find() and
+ * mfs__staging_admit(), MFS_ENOTDIR (a file is there). Returns 0.
+ */
+int mfs__staging_make_path(struct mfs__staging *staging, struct mfs__path *path);
 
 /**
  * Find or make a directory in a staged one.
  *
- * Errors: MFS_ENOTDIR (a file is there), MFS_ENOMEM. Returns 0.
+ * Errors: MFS_ENOTDIR (a file is there), MFS_ENOMEM, those of mfs__staging_admit(). Returns 0.
  */
 int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *parent,
 					   const struct mfs__name *name, struct mfs__directory **out);
@@ -44,7 +82,8 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
  * Make an empty file in a staged directory, to be filled with no lock held. Its generation is 0
  * and stays so.
  *
- * Errors: MFS_EEXIST (a file is there), MFS_EISDIR, MFS_ENOMEM. Returns 0.
+ * Errors: MFS_EEXIST (a file is there), MFS_EISDIR, MFS_ENOMEM, those of mfs__staging_admit().
+ * Returns 0.
  */
 int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *parent,
 					  const struct mfs__name *name, struct mfs__file **out);
@@ -59,13 +98,15 @@ int mfs__staging_make_room(struct mfs__staging *staging, struct mfs__file *file,
 
 /**
  * Merge the tree into the workspace, at one instant. Locks, and reserves nodes and metadata.
+ * `flags`: 0, MFS_IMPORT_NEW or MFS_IMPORT_KEEP.
  *
- * Errors: MFS_EISDIR, MFS_ENOTDIR (kinds differ), MFS_EBUSY (a handle holds a file that would be
- * replaced), MFS_ENODES, MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENOMEM: noted for `call`, with the path
- * where there is one. Then the workspace is as it was, and so is the staged tree. Returns 0, and
- * the staging is over.
+ * Errors: MFS_EISDIR, MFS_ENOTDIR (kinds differ), MFS_EEXIST (MFS_IMPORT_NEW), MFS_EBUSY (a handle
+ * holds a file that would be replaced), MFS_ENODES, MFS_EQUOTA, MFS_EMEMGUARD, MFS_ENOMEM: noted
+ * for `call`, with the path where there is one. Then the workspace is as it was, and so is the
+ * staged tree. Returns 0, and how many files have come in in *files; the staging is over.
  */
-int mfs__staging_commit(struct mfs__staging *staging, const char *call);
+int mfs__staging_commit(struct mfs__staging *staging, const char *call, unsigned flags,
+						uint64_t *files);
 
 /** For fs/merge.c: the tree is the workspace's now. */
 void mfs__staging_end(struct mfs__staging *staging);

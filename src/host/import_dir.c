@@ -44,7 +44,7 @@ static int import_top(struct mfs__importer *importer, struct mfs__path *path, co
 	mfs__yield("import: about to commit");
 	gate = mfs__gate_enter();
 	if (!code)
-		code = mfs__staging_commit(&importer->staging, MFS__IMPORT_CALL " to");
+		code = mfs__staging_commit(&importer->staging, MFS__IMPORT_CALL " to", 0, NULL);
 	if (code)
 		mfs__staging_abandon(&importer->staging);
 	mfs__gate_leave(gate);
@@ -65,7 +65,7 @@ static int import(mfs *fs, int top, const char *host_path, const char *given,
 	for (unsigned i = 0; i < MFS__IMPORT_MUTEXES; i++)
 		(void)pthread_mutex_init(&importer.filling[i], NULL);
 	unsigned gate = mfs__gate_enter();
-	code = mfs__staging_begin(&importer.staging, fs);
+	code = mfs__staging_begin(&importer.staging, fs, false);
 	mfs__gate_leave(gate);
 	code = code ? mfs__fail_path(code, MFS__IMPORT_CALL, host_path)
 				: import_top(&importer, path, given, top);
