@@ -20,14 +20,15 @@ int mfs_import_begin(mfs *fs, mfs_import **out)
 	atomic_init(&import->handles, 0);
 	unsigned gate = mfs__gate_enter();
 	int code = mfs__staging_begin(&import->staging, fs, true);
-	mfs__gate_leave(gate);
-	if (code) {
-		mfs__free(import, sizeof *import);
-		return mfs__fail(code, "mfs_import_begin");
+	if (!code) {
+		mfs__count(&fs->counters[mfs__stripe()].handles, 1);
+		*out = import;
 	}
-	mfs__count(&fs->counters[mfs__stripe()].handles, 1);
-	*out = import;
-	return 0;
+	mfs__gate_leave(gate);
+	if (!code)
+		return 0;
+	mfs__free(import, sizeof *import);
+	return mfs__fail(code, "mfs_import_begin");
 }
 
 int mfs_import_mkdir(mfs_import *import, const char *path)
@@ -60,7 +61,8 @@ static int check_handles(struct mfs_import *import)
 							 handles, 0, 0);
 }
 
-/* The staged tree has gone, one way or the other. */
+/* The staged tree has gone, one way or the other. Inside the gate: a child finds all of the import,
+ * or nothing. */
 static void end(struct mfs_import *import)
 {
 	mfs__count(&import->staging.fs->counters[mfs__stripe()].handles, -1);
@@ -80,12 +82,11 @@ int64_t mfs_import_commit(mfs_import *import, unsigned flags)
 		return code;
 	unsigned gate = mfs__gate_enter();
 	code = mfs__staging_commit(&import->staging, "import", flags, &files);
+	if (!code)
+		end(import);
 	mfs__gate_leave(gate);
 	mfs__call_end();
-	if (code)
-		return code;
-	end(import);
-	return (int64_t)files;
+	return code ? code : (int64_t)files;
 }
 
 int mfs_import_abort(mfs_import *import)
@@ -97,8 +98,8 @@ int mfs_import_abort(mfs_import *import)
 		return code;
 	unsigned gate = mfs__gate_enter();
 	mfs__staging_abandon(&import->staging);
+	end(import);
 	mfs__gate_leave(gate);
 	mfs__call_end();
-	end(import);
 	return 0;
 }

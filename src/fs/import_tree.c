@@ -11,7 +11,7 @@ static int stage_file(struct mfs__staging *staging, const struct mfs__staged_pla
 {
 	mfs *fs = staging->fs;
 
-	int code = mfs__staging_admit(staging, place->count);
+	int code = mfs__staging_admit_at(staging, place, false);
 	if (code)
 		return code;
 	struct mfs__file *file =

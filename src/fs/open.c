@@ -81,9 +81,12 @@ static void fill_handle(struct opening *o, struct mfs__file *file)
 	handle->reserved = 0;
 }
 
+/* What it drew on a reservation goes back there. */
 static void free_new_file(struct opening *o, struct mfs__file *file)
 {
-	mfs__file_drop_data(o->fs, file);
+	struct mfs__chunk_account account = mfs__account(&o->by);
+
+	mfs__chunks_shrink(&file->chunks, &account, 0);
 	mfs__file_free(file);
 }
 
@@ -409,7 +412,7 @@ static int open_in_import(struct opening *o, struct mfs__path *path)
 		file = mfs__file_of(place.found->node);
 		code = open_staged(o, file);
 	} else {
-		code = o->mode->create ? mfs__staging_admit(staging, place.count) : MFS_ENOENT;
+		code = o->mode->create ? mfs__staging_admit_at(staging, &place, false) : MFS_ENOENT;
 		if (!code)
 			code = new_file(o, &place.leaf, &file);
 		if (!code) {

@@ -73,30 +73,38 @@ int mfs__staging_find(struct mfs__staging *staging, struct mfs__path *path,
 	}
 	struct mfs__path_cursor rest = place->rest;
 	while (mfs__path_next(&rest, &name) == MFS__PATH_NAME) {
+		place->bytes += mfs__first_charge(true, place->leaf.length);
 		place->leaf = name;
 		place->count++;
 	}
 	return 0;
 }
 
-int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes)
+int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes, uint64_t bytes)
 {
 	mfs *fs = staging->fs;
 	uint64_t staged = atomic_load_explicit(&staging->files, memory_order_relaxed) +
 					  atomic_load_explicit(&staging->directories, memory_order_relaxed);
-	uint64_t bytes = atomic_load_explicit(&staging->bytes, memory_order_relaxed);
+	uint64_t staged_bytes = atomic_load_explicit(&staging->bytes, memory_order_relaxed);
 
 	if (fs->has_node_limit && staged + nodes > fs->nodes.limit)
 		return mfs__fail_numbers(MFS_ENODES,
 								 "%" PRIu64 " more refused: the import has %" PRIu64
 								 " files and directories, and at most %" PRIu64 " may exist",
 								 nodes, staged, fs->nodes.limit);
-	if (fs->charge_metadata && bytes > fs->quota.limit)
+	if (fs->charge_metadata && staged_bytes + bytes > fs->quota.limit)
 		return mfs__fail_numbers(MFS_EQUOTA,
 								 "%" PRIu64 " more refused: the import has %" PRIu64
 								 " bytes of metadata, and the quota is %" PRIu64,
-								 nodes, bytes, fs->quota.limit);
+								 nodes, staged_bytes, fs->quota.limit);
 	return 0;
+}
+
+int mfs__staging_admit_at(struct mfs__staging *staging, const struct mfs__staged_place *place,
+						  bool is_dir)
+{
+	return mfs__staging_admit(staging, place->count,
+							  place->bytes + mfs__first_charge(is_dir, place->leaf.length));
 }
 
 /* Free directories one in the other, from the last one up to those below `end`, and nothing that
@@ -163,7 +171,7 @@ int mfs__staging_make_path(struct mfs__staging *staging, struct mfs__path *path)
 		return code;
 	if (place.found)
 		return place.found->is_dir ? 0 : MFS_ENOTDIR;
-	code = mfs__staging_admit(staging, place.count);
+	code = mfs__staging_admit_at(staging, &place, true);
 	if (code)
 		return code;
 	struct mfs__directory *directory =
@@ -198,7 +206,7 @@ int mfs__staging_mkdir(struct mfs__staging *staging, struct mfs__directory *pare
 		return *out ? 0 : MFS_ENOTDIR;
 	}
 	*out = NULL;
-	int code = mfs__staging_admit(staging, 1);
+	int code = mfs__staging_admit(staging, 1, mfs__first_charge(true, name->length));
 	if (code)
 		return code;
 	*out = mfs__directory_new(staging->fs->arena, name, parent, mfs__timestamp());
@@ -220,7 +228,7 @@ int mfs__staging_file(struct mfs__staging *staging, struct mfs__directory *paren
 
 	if (dentry)
 		return dentry->node->is_dir ? MFS_EISDIR : MFS_EEXIST;
-	int code = mfs__staging_admit(staging, 1);
+	int code = mfs__staging_admit(staging, 1, mfs__first_charge(false, name->length));
 	if (code)
 		return code;
 	*out = mfs__file_new(staging->fs->arena, name, staging->fs->default_storage, mfs__timestamp());

@@ -41,6 +41,7 @@ struct mfs__staged_place {
 	struct mfs__path_cursor rest;  /* those behind it */
 	struct mfs__name leaf;         /* the path's last name; no text: the root */
 	uint64_t count;                /* of names that are not there */
+	uint64_t bytes;                /* of metadata, for those above the leaf */
 };
 
 /**
@@ -52,10 +53,14 @@ int mfs__staging_find(struct mfs__staging *staging, struct mfs__path *path,
 					  struct mfs__staged_place *place);
 
 /**
- * May so many nodes more be staged? No tree is built that the workspace's limits can never take.
- * Returns 0, or MFS_ENODES or MFS_EQUOTA, noted.
+ * May so many nodes more be staged, with so many bytes of metadata? No tree is built that the
+ * workspace's limits can never take. Returns 0, or MFS_ENODES or MFS_EQUOTA, noted.
  */
-int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes);
+int mfs__staging_admit(struct mfs__staging *staging, uint64_t nodes, uint64_t bytes);
+
+/** The same of all that a place lacks, the leaf being a directory or a file. */
+int mfs__staging_admit_at(struct mfs__staging *staging, const struct mfs__staged_place *place,
+						  bool is_dir);
 
 /**
  * Put a new node, with the leaf's name, where the path leads, and the directories that are missing

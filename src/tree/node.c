@@ -147,6 +147,13 @@ uint64_t mfs__node_charge(const struct mfs__dentry *dentry)
 	return charge;
 }
 
+uint64_t mfs__first_charge(bool is_dir, size_t length)
+{
+	size_t block = is_dir ? sizeof(struct mfs__directory) : sizeof(struct mfs__file);
+
+	return block + dentry_size(length) + ENTRY_BYTES;
+}
+
 bool mfs__node_acquire(struct mfs__node *node, uint64_t counts)
 {
 	uint64_t refs = atomic_load_explicit(&node->refs, memory_order_relaxed);

@@ -251,6 +251,9 @@ void mfs__node_renamed(struct mfs__node *node);
  */
 uint64_t mfs__node_charge(const struct mfs__dentry *dentry);
 
+/** The same for a node that is still to be made, under its first name of so many bytes. */
+uint64_t mfs__first_charge(bool is_dir, size_t length);
+
 /** Add a pin, of a node that has one or that cannot go. */
 static inline void mfs__node_pin(struct mfs__node *node)
 {
