@@ -16,7 +16,12 @@ struct list {
  * Order: lists by number, then the mutexes of the entries. These are locked together by forks
  * alone, which all hold the lists. Nothing is locked in addition to a list elsewhere.
  */
-static struct list lists[LISTS];
+#define EMPTY_LIST                                                                                 \
+	{                                                                                              \
+		.mutex = PTHREAD_MUTEX_INITIALIZER                                                         \
+	}
+#define FOUR_LISTS EMPTY_LIST, EMPTY_LIST, EMPTY_LIST, EMPTY_LIST
+static struct list lists[LISTS] = {FOUR_LISTS, FOUR_LISTS, FOUR_LISTS, FOUR_LISTS};
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare(void)
@@ -61,8 +66,6 @@ static void child(void)
  */
 static void install(void)
 {
-	for (unsigned i = 0; i < LISTS; i++)
-		(void)pthread_mutex_init(&lists[i].mutex, NULL);
 	/* Fails only for want of memory; a child then has to live with what is left open. */
 	(void)pthread_atfork(prepare, parent, child);
 }
