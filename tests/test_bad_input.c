@@ -111,6 +111,7 @@ static void null_is_nothing_to_free(void **state)
 
 	assert_code(mfs_free(NULL), 0);
 	assert_code(mfs_close(NULL), 0);
+	assert_code(mfs_import_abort(NULL), 0);
 	mfs_names_free(NULL);
 	assert_unchanged(fs, &before);
 }
@@ -135,6 +136,7 @@ static void assert_bad_handle(mfs *fs, mfs_file *file)
 	assert_refused(fs, mfs_readable(file), MFS_EBADF);
 	assert_refused(fs, mfs_writable(file), MFS_EBADF);
 	assert_refused(fs, mfs_seekable(file), MFS_EBADF);
+	assert_refused(fs, mfs_may_wait(file), MFS_EBADF);
 	assert_memory_equal(buffer, "abc", 4);
 }
 
@@ -149,7 +151,7 @@ static void a_null_handle_is_bad(void **state)
 
 static void a_closed_handle_is_bad(void **state)
 {
-	static const char *const modes[] = {"rb", "wb", "ab", "r+b"};
+	static const char *const modes[] = {"rb", "wb", "ab", "r+b", "w+b", "a+b"};
 	mfs *fs = *state;
 
 	for (size_t i = 0; i < COUNT_OF(modes); i++) {
@@ -405,6 +407,125 @@ static void the_size_of_a_struct_says_which_fields_are_there(void **state)
 }
 
 /*
+ * Imports in steps
+ */
+
+static mfs_import *begin_import(mfs *fs)
+{
+	mfs_import *import = NULL;
+
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_non_null(import);
+	return import;
+}
+
+/** The import has nothing but what was staged before: a file, and no parents of others. */
+static void end_import(mfs *fs, mfs_import *import)
+{
+	mfs_file *file = NULL;
+
+	assert_code(mfs_import_open(import, "/staged", "xb", NULL, &file), 0);
+	assert_refused(fs, mfs_import_commit(import, 0), MFS_EBUSY);
+	close_file(file);
+	assert_code(mfs_import_commit(import, MFS_IMPORT_NEW), 1);
+	assert_text(fs, "/staged", "");
+	assert_code(mfs_remove(fs, "/staged"), 0);
+}
+
+static void null_is_invalid_for_imports(void **state)
+{
+	mfs *fs = *state;
+	struct picture before = take_picture(fs);
+	mfs_import *import = (mfs_import *)fs;
+	mfs_file *file = (mfs_file *)fs;
+
+	assert_refused(fs, mfs_import_begin(fs, NULL), MFS_EINVAL);
+	assert_refused(fs, mfs_import_begin(NULL, NULL), MFS_EINVAL);
+	assert_refused(fs, mfs_import_begin(NULL, &import), MFS_EINVAL);
+	assert_null(import);
+	assert_refused(fs, mfs_import_mkdir(NULL, "/new"), MFS_EINVAL);
+	assert_refused(fs, mfs_import_open(NULL, "/new/f", "wb", NULL, &file), MFS_EINVAL);
+	assert_null(file);
+	assert_refused(fs, mfs_import_commit(NULL, 0), MFS_EINVAL);
+	import = begin_import(fs);
+	assert_refused(fs, mfs_import_mkdir(import, NULL), MFS_EINVAL);
+	assert_refused(fs, mfs_import_open(import, NULL, "wb", NULL, &file), MFS_EINVAL);
+	assert_refused(fs, mfs_import_open(import, "/new/f", NULL, NULL, &file), MFS_EINVAL);
+	assert_refused(fs, mfs_import_open(import, "/new/f", "wb", NULL, NULL), MFS_EINVAL);
+	end_import(fs, import);
+	assert_unchanged(fs, &before);
+}
+
+static void unknown_flags_are_invalid_for_imports(void **state)
+{
+	mfs *fs = *state;
+	struct picture before = take_picture(fs);
+	mfs_import *import = begin_import(fs);
+	mfs_open_options options = {.struct_size = sizeof(options)};
+	mfs_file *file = NULL;
+
+	assert_refused(fs, mfs_import_commit(import, MFS_IMPORT_NEW | MFS_IMPORT_KEEP), MFS_EINVAL);
+	for (unsigned bit = 2; bit < 32; bit++) {
+		assert_refused(fs, mfs_import_commit(import, 1u << bit), MFS_EINVAL);
+		assert_refused(fs, mfs_import_commit(import, 1u << bit | MFS_IMPORT_KEEP), MFS_EINVAL);
+	}
+	/* The file's lock is the import's, so that shared handles have nothing to share. */
+	for (unsigned bit = 0; bit < 32; bit++) {
+		options.flags = 1u << bit;
+		assert_refused(fs, mfs_import_open(import, "/new/f", "wb", &options, &file), MFS_EINVAL);
+	}
+	assert_null(file);
+	end_import(fs, import);
+	assert_unchanged(fs, &before);
+}
+
+/** Opens a file of an import with options that are refused. */
+static void assert_bad_opening(mfs *fs, const char *mode, const mfs_open_options *options)
+{
+	mfs_import *import = begin_import(fs);
+	mfs_file *file = NULL;
+
+	assert_refused(fs, mfs_import_open(import, "/new/f", mode, options, &file), MFS_EINVAL);
+	assert_null(file);
+	end_import(fs, import);
+}
+
+static void options_out_of_range_are_invalid_for_imports(void **state)
+{
+	static const char *const modes[] = {"", "r", "w", "w+", "rw", "wx", "x", "wbx"};
+	const mfs_open_options fine = {.struct_size = sizeof(fine)};
+	mfs *fs = *state;
+	struct picture before = take_picture(fs);
+	mfs *other = new_workspace(NULL);
+	mfs_open_options options = fine;
+
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		assert_bad_opening(fs, modes[i], NULL);
+	options.preallocate = -1;
+	assert_bad_opening(fs, "wb", &options);
+	options.preallocate = 1;
+	assert_bad_opening(fs, "rb", &options);
+	options = fine;
+	options.lock_timeout = -3;
+	assert_bad_opening(fs, "wb", &options);
+	options = fine;
+	options.space_timeout = -3;
+	assert_bad_opening(fs, "wb", &options);
+	options = fine;
+	options.reserved = 1;
+	assert_bad_opening(fs, "wb", &options);
+	options = fine;
+	options.struct_size = sizeof(options) - 1;
+	assert_bad_opening(fs, "wb", &options);
+	options = fine;
+	assert_code(mfs_reservation_new(other, 100, &options.reservation), 0);
+	assert_bad_opening(fs, "wb", &options);
+	assert_code(mfs_reservation_free(options.reservation), 0);
+	free_workspace(other);
+	assert_unchanged(fs, &before);
+}
+
+/*
  * Buffers
  */
 
@@ -523,6 +644,72 @@ static void the_last_error_is_that_of_the_thread(void **state)
 	assert_non_null(strstr(mfs_last_error(), "/of the main thread"));
 }
 
+/*
+ * Failures that other libraries note
+ */
+
+static void another_library_may_note_a_failure(void **state)
+{
+	mfs *fs = *state;
+	mfs_info info;
+
+	assert_code(mfs_set_last_error(MFS_EFORMAT, "line %d of %s: no number", 17, "/f"), MFS_EFORMAT);
+	assert_string_equal(mfs_last_error(), "line 17 of /f: no number");
+	/* Any code, also one that no call of this library gives; nothing but the text is kept. */
+	assert_code(mfs_set_last_error(-77777, "%s", "100%"), -77777);
+	assert_string_equal(mfs_last_error(), "100%");
+	/* What was noted before may be part of it. */
+	assert_code(mfs_stat(fs, "/nowhere", &info), MFS_ENOENT);
+	assert_code(mfs_set_last_error(MFS_ENOENT, "job 3: %s", mfs_last_error()), MFS_ENOENT);
+	assert_non_null(strstr(mfs_last_error(), "/nowhere"));
+	assert_memory_equal(mfs_last_error(), "job 3: ", 7);
+	assert_code(mfs_set_last_error(MFS_EINVAL, "%s, again", mfs_last_error()), MFS_EINVAL);
+	assert_memory_equal(mfs_last_error(), "job 3: ", 7);
+	assert_non_null(strstr(mfs_last_error(), ", again"));
+	/* The next failure takes its place. */
+	assert_code(mfs_stat(fs, "/nor here", &info), MFS_ENOENT);
+	assert_null(strstr(mfs_last_error(), "job 3"));
+}
+
+static void a_success_is_not_noted(void **state)
+{
+	(void)state;
+	assert_code(mfs_set_last_error(MFS_EINVAL, "a failure"), MFS_EINVAL);
+	assert_code(mfs_set_last_error(0, "no failure"), 0);
+	assert_code(mfs_set_last_error(5, "%s", "five bytes"), 5);
+	assert_string_equal(mfs_last_error(), "a failure");
+}
+
+static void a_note_that_is_too_long_is_cut(void **state)
+{
+	enum { KEPT = 511 };
+	char text[2 * KEPT];
+
+	(void)state;
+	for (size_t length = KEPT - 2; length < sizeof(text); length += length == KEPT + 2 ? 300 : 1) {
+		memset(text, 'x', length);
+		text[length] = '\0';
+		assert_code(mfs_set_last_error(MFS_EINVAL, "%s", text), MFS_EINVAL);
+		assert_int_equal(strlen(mfs_last_error()), length < KEPT ? length : KEPT);
+		assert_int_equal(strspn(mfs_last_error(), "x"), length < KEPT ? length : KEPT);
+	}
+}
+
+static void *note_in_a_thread(void *unused)
+{
+	(void)unused;
+	(void)mfs_set_last_error(MFS_EINVAL, "of the thread");
+	return NULL;
+}
+
+static void a_note_is_the_threads_own(void **state)
+{
+	(void)state;
+	assert_code(mfs_set_last_error(MFS_EINVAL, "of the main thread"), MFS_EINVAL);
+	join_thread(start_thread(note_in_a_thread, NULL));
+	assert_string_equal(mfs_last_error(), "of the main thread");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,11 +724,18 @@ int main(void)
 		BAD_INPUT_TEST(timeouts_out_of_range_are_invalid),
 		BAD_INPUT_TEST(options_out_of_range_are_invalid),
 		BAD_INPUT_TEST(the_size_of_a_struct_says_which_fields_are_there),
+		BAD_INPUT_TEST(null_is_invalid_for_imports),
+		BAD_INPUT_TEST(unknown_flags_are_invalid_for_imports),
+		BAD_INPUT_TEST(options_out_of_range_are_invalid_for_imports),
 		BAD_INPUT_TEST(a_null_buffer_is_invalid_unless_nothing_is_asked_for),
 		cmocka_unit_test(every_code_has_a_name_and_a_message),
 		cmocka_unit_test(what_is_no_code_is_explained_all_the_same),
 		cmocka_unit_test(the_version_is_that_of_the_header),
 		BAD_INPUT_TEST(the_last_error_is_that_of_the_thread),
+		BAD_INPUT_TEST(another_library_may_note_a_failure),
+		cmocka_unit_test(a_success_is_not_noted),
+		cmocka_unit_test(a_note_that_is_too_long_is_cut),
+		cmocka_unit_test(a_note_is_the_threads_own),
 	};
 
 	return cmocka_run_group_tests_name("bad input", tests, NULL, NULL);

@@ -784,6 +784,9 @@ static const struct mode modes[] = {
 	{"wb", O_WRONLY | O_CREAT | O_TRUNC, false, true},
 	{"ab", O_WRONLY | O_CREAT | O_APPEND, false, true},
 	{"xb", O_WRONLY | O_CREAT | O_EXCL, false, true},
+	{"w+b", O_RDWR | O_CREAT | O_TRUNC, true, true},
+	{"a+b", O_RDWR | O_CREAT | O_APPEND, true, true},
+	{"x+b", O_RDWR | O_CREAT | O_EXCL, true, true},
 };
 
 /* Opens on both sides, into a handle that is closed. */
@@ -799,8 +802,8 @@ static int64_t open_both(struct handle *handle, const struct path *path, const s
 	if (found == 0 && S_ISDIR(stat.st_mode))
 		may_fail(&causes, MFS_EISDIR);
 	/* A shared handle takes the lock for each call, of which emptying the file is one. */
-	if (is_held(path->canonical) && strcmp(mode->name, "xb") != 0 &&
-		(shared ? strcmp(mode->name, "wb") == 0 : mode->writes || is_held_for_writing()))
+	if (is_held(path->canonical) && !(mode->flags & O_EXCL) &&
+		(shared ? (mode->flags & O_TRUNC) != 0 : mode->writes || is_held_for_writing()))
 		causes.blocked = true;
 	if (found == -ENOENT && (mode->flags & O_CREAT)) {
 		char parent[PATH_ROOM];
@@ -1323,33 +1326,49 @@ struct import_item {
 	bool is_dir;
 };
 
-/* What one item may be refused for, by what is there and by the others. */
-static void item_may_fail(struct causes *causes, const struct import_item *items, size_t count,
-						  size_t index)
+/* Is there a file at one of the paths above this one? */
+static bool is_below_a_file(const char *path)
 {
-	const struct import_item *item = &items[index];
-	const char *path = item->path.canonical;
 	char above[PATH_ROOM];
 
+	for (memcpy(above, path, sizeof(above)); !is_root(above);) {
+		char parent[PATH_ROOM];
+
+		parent_of(above, parent);
+		memcpy(above, parent, sizeof(above));
+		if (host_is_file(above))
+			return true;
+	}
+	return false;
+}
+
+/* What one item may be refused for by what is there. */
+static void item_may_clash(struct causes *causes, const struct import_item *item)
+{
+	const char *path = item->path.canonical;
+
 	if (!item->is_dir) {
-		if (is_root(path))
-			may_fail(causes, MFS_EINVAL);
-		else if (host_is_dir(path))
+		if (!is_root(path) && host_is_dir(path))
 			may_fail(causes, MFS_EISDIR);
 		if (is_held(path))
 			causes->blocked = true;
 	} else if (host_is_file(path)) {
 		may_fail(causes, MFS_ENOTDIR);
 	}
-	for (memcpy(above, path, sizeof(above)); !is_root(above);) {
-		char parent[PATH_ROOM];
+	if (is_below_a_file(path))
+		may_fail(causes, MFS_ENOTDIR);
+}
 
-		parent_of(above, parent);
-		memcpy(above, parent, sizeof(above));
-		if (host_is_file(above)) {
-			may_fail(causes, MFS_ENOTDIR);
-			break;
-		}
+/* What one item may be refused for by itself and by the others. */
+static void item_may_fail(struct causes *causes, const struct import_item *items, size_t count,
+						  size_t index)
+{
+	const struct import_item *item = &items[index];
+	const char *path = item->path.canonical;
+
+	if (!item->is_dir && is_root(path)) {
+		may_fail(causes, MFS_EINVAL);
+		may_fail(causes, MFS_EISDIR);
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct import_item *other = &items[i];
@@ -1429,55 +1448,182 @@ static void draw_item(struct import_item *item, const struct import_item *before
 	rng_fill(&world.rng, item->bytes, item->size);
 }
 
+/* Draws items, and tells them. Returns how many. */
+static size_t draw_items(struct import_item items[MOST_ITEMS], const char *call)
+{
+	size_t count = 1 + chance(MOST_ITEMS);
+	size_t length = 0;
+	char text[LOG_ROOM] = "";
+
+	for (size_t i = 0; i < count; i++) {
+		struct import_item *item = &items[i];
+
+		draw_item(item, i > 0 ? &items[i - 1] : NULL);
+		if (length < sizeof(text))
+			length += (size_t)snprintf(text + length, sizeof(text) - length, " %s%s",
+									   item->path.spelled, item->is_dir ? "(directory)" : "");
+	}
+	note("%s%s", call, text);
+	return count;
+}
+
+/* Adds causes to those that are known, each code once. */
+static void add_causes(struct causes *causes, const struct causes *more)
+{
+	causes->blocked = causes->blocked || more->blocked;
+	for (size_t i = 0; i < more->count; i++)
+		if (!has_cause(causes, more->codes[i]))
+			may_fail(causes, more->codes[i]);
+}
+
+/* What the items may be refused for together, those that clash with what is there among them. */
+static void items_may_fail(struct causes *causes, const struct import_item *items, size_t count,
+						   bool clash)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct causes one = {.count = 0};
+
+		item_may_fail(&one, items, count, i);
+		if (clash)
+			item_may_clash(&one, &items[i]);
+		add_causes(causes, &one);
+	}
+}
+
+/* Files that are replaced may count until the new ones are in place. */
+static void import_may_lack_nodes(struct causes *causes, size_t needed, size_t replaced)
+{
+	nodes_may_lack(causes, needed + replaced);
+	if (causes->no_nodes) {
+		causes->may_lack_nodes = true;
+		nodes_may_lack(causes, needed);
+		causes->no_nodes = causes->no_nodes && causes->count == 0;
+	}
+}
+
 static int64_t play_import(void)
 {
 	static struct import_item items[MOST_ITEMS];
 	mfs_import_item wanted[MOST_ITEMS];
 	struct causes causes = {.count = 0};
-	struct causes one;
-	size_t count = 1 + chance(MOST_ITEMS);
+	size_t count = draw_items(items, "import");
 	size_t needed = 0;
 	size_t replaced = 0;
-	size_t length = 0;
-	char text[LOG_ROOM] = "";
 	int code = 0;
 
 	memset(wanted, 0, sizeof(wanted));
 	for (size_t i = 0; i < count; i++) {
-		struct import_item *item = &items[i];
-
-		draw_item(item, i > 0 ? &items[i - 1] : NULL);
-		wanted[i].path = item->path.spelled;
-		wanted[i].data = item->size > 0 ? item->bytes : NULL;
-		wanted[i].size = item->size;
-		wanted[i].flags = item->is_dir ? MFS_IMPORT_DIRECTORY : 0;
-		if (length < sizeof(text))
-			length += (size_t)snprintf(text + length, sizeof(text) - length, " %s%s",
-									   item->path.spelled, item->is_dir ? "(directory)" : "");
+		wanted[i].path = items[i].path.spelled;
+		wanted[i].data = items[i].size > 0 ? items[i].bytes : NULL;
+		wanted[i].size = items[i].size;
+		wanted[i].flags = items[i].is_dir ? MFS_IMPORT_DIRECTORY : 0;
 	}
-	note("import%s", text);
-	for (size_t i = 0; i < count; i++) {
-		memset(&one, 0, sizeof(one));
-		item_may_fail(&one, items, count, i);
-		causes.blocked = causes.blocked || one.blocked;
-		for (size_t k = 0; k < one.count; k++)
-			if (!has_cause(&causes, one.codes[k]))
-				may_fail(&causes, one.codes[k]);
-	}
-	/* Files that are replaced may count until the new ones are in place. */
+	items_may_fail(&causes, items, count, true);
 	needed = count_new_nodes(items, count, &replaced);
-	nodes_may_lack(&causes, needed + replaced);
-	if (causes.no_nodes) {
-		causes.may_lack_nodes = true;
-		nodes_may_lack(&causes, needed);
-		causes.no_nodes = causes.no_nodes && causes.count == 0;
-	}
+	import_may_lack_nodes(&causes, needed, replaced);
 	code = mfs_import_tree(world.fs, wanted, count);
 	if (!is_own_refusal(&causes, code)) {
 		/* All or nothing: no system call does that, so what it does is made up of several. */
 		judge(&causes, code, causes.count > 0 ? causes.codes[0] : 0);
 		for (size_t i = 0; code == 0 && i < count; i++)
 			host_import(&items[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		compare_path_and_parent(items[i].path.canonical);
+	return code;
+}
+
+/* Stages an item, a file in two writes. */
+static int64_t stage_item(mfs_import *import, const struct import_item *item)
+{
+	mfs_file *file = NULL;
+	size_t half = item->size / 2;
+	int64_t code = 0;
+
+	if (item->is_dir)
+		return mfs_import_mkdir(import, item->path.spelled);
+	code = mfs_import_open(import, item->path.spelled, chance(2) ? "xb" : "x+b", NULL, &file);
+	if (code != 0)
+		return code;
+	if (mfs_write(file, item->bytes, half) != (int64_t)half ||
+		mfs_write(file, item->bytes + half, item->size - half) != (int64_t)(item->size - half))
+		mismatch("a staged file cannot be written: %s", mfs_last_error());
+	assert_code(mfs_close(file), 0);
+	return 0;
+}
+
+/* Stages the items and commits them, or gives up. Until the commit nothing is to be seen. */
+static int64_t import_in_steps(const struct import_item *items, size_t count, unsigned flags)
+{
+	mfs_import *import = NULL;
+	int64_t code = 0;
+
+	assert_code(mfs_import_begin(world.fs, &import), 0);
+	for (size_t i = 0; i < count && code == 0; i++)
+		code = stage_item(import, &items[i]);
+	for (size_t i = 0; i < count; i++)
+		compare_path_and_parent(items[i].path.canonical);
+	if (code == 0)
+		code = mfs_import_commit(import, flags);
+	if (code < 0)
+		assert_code(mfs_import_abort(import), 0);
+	return code;
+}
+
+/* Has an item no place, as a file or directory of another kind, or a file, is there? */
+static bool has_no_place(const struct import_item *item)
+{
+	const char *path = item->path.canonical;
+
+	return is_below_a_file(path) || (item->is_dir ? host_is_file(path) : host_exists(path));
+}
+
+/* What a flag of the commit makes of what is there. Returns how many items are left. */
+static size_t heed_flags(struct import_item *items, size_t count, unsigned flags,
+						 struct causes *causes)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (flags == MFS_IMPORT_NEW && !items[i].is_dir && host_is_file(items[i].path.canonical)) {
+			/* That it is there is known before it is asked who holds it. */
+			may_fail(causes, MFS_EEXIST);
+			causes->blocked = false;
+		}
+		if (flags != MFS_IMPORT_KEEP || !has_no_place(&items[i]))
+			items[kept++] = items[i];
+	}
+	return kept;
+}
+
+static int64_t play_import_in_steps(void)
+{
+	static const unsigned all_flags[] = {0, MFS_IMPORT_NEW, MFS_IMPORT_KEEP};
+	static const char *const told[] = {"import in steps", "import in steps, NEW",
+									   "import in steps, KEEP"};
+	static struct import_item items[MOST_ITEMS];
+	static struct import_item left[MOST_ITEMS];
+	struct causes causes = {.count = 0};
+	size_t choice = chance(COUNT_OF(all_flags));
+	unsigned flags = all_flags[choice];
+	size_t count = draw_items(items, told[choice]);
+	size_t left_count = 0;
+	size_t replaced = 0;
+	int64_t files = 0;
+	int64_t code = 0;
+
+	items_may_fail(&causes, items, count, flags != MFS_IMPORT_KEEP);
+	memcpy(left, items, sizeof(left));
+	left_count = heed_flags(left, count, flags, &causes);
+	for (size_t i = 0; i < left_count; i++)
+		files += !left[i].is_dir;
+	size_t needed = count_new_nodes(left, left_count, &replaced);
+	import_may_lack_nodes(&causes, needed, replaced);
+	code = import_in_steps(items, count, flags);
+	if (!is_own_refusal(&causes, code)) {
+		judge(&causes, code, causes.count > 0 ? causes.codes[0] : files);
+		for (size_t i = 0; code >= 0 && i < left_count; i++)
+			host_import(&left[i]);
 	}
 	for (size_t i = 0; i < count; i++)
 		compare_path_and_parent(items[i].path.canonical);
@@ -1676,13 +1822,21 @@ static struct {
 	unsigned long done;
 	unsigned long refused;
 } calls[] = {
-	{"mkdir", play_mkdir, 12, 0, 0},        {"open", play_file, 20, 0, 0},
-	{"handle", play_handle, 14, 0, 0},      {"remove", play_remove, 8, 0, 0},
-	{"rmtree", play_rmtree, 4, 0, 0},       {"rename", play_rename, 14, 0, 0},
-	{"move", play_move, 6, 0, 0},           {"copy", play_copy, 5, 0, 0},
-	{"copy_tree", play_copy_tree, 4, 0, 0}, {"import_tree", play_import, 5, 0, 0},
-	{"listdir", play_listdir, 3, 0, 0},     {"stat", play_stat, 3, 0, 0},
-	{"exists", play_exists, 2, 0, 0},       {"glob", play_glob, 2, 0, 0},
+	{"mkdir", play_mkdir, 12, 0, 0},
+	{"open", play_file, 20, 0, 0},
+	{"handle", play_handle, 14, 0, 0},
+	{"remove", play_remove, 8, 0, 0},
+	{"rmtree", play_rmtree, 4, 0, 0},
+	{"rename", play_rename, 14, 0, 0},
+	{"move", play_move, 6, 0, 0},
+	{"copy", play_copy, 5, 0, 0},
+	{"copy_tree", play_copy_tree, 4, 0, 0},
+	{"import_tree", play_import, 5, 0, 0},
+	{"listdir", play_listdir, 3, 0, 0},
+	{"stat", play_stat, 3, 0, 0},
+	{"exists", play_exists, 2, 0, 0},
+	{"glob", play_glob, 2, 0, 0},
+	{"import in steps", play_import_in_steps, 5, 0, 0},
 };
 
 static void the_workspace_answers_like_a_tmpfs(void **state)

@@ -238,6 +238,245 @@ static void child_drops_the_queue_of_a_lock(void **state)
 }
 
 /*
+ * Imports in steps
+ */
+
+static mfs_import *import;
+static mfs_file *staged;
+
+static int stage(const char *path, const char *text)
+{
+	if (mfs_import_open(import, path, "wb", NULL, &staged))
+		return 1;
+	return mfs_write(staged, text, strlen(text)) != (int64_t)strlen(text);
+}
+
+static int commit_the_import(void)
+{
+	if (mfs_exists(fs, "/d/n/f") || mfs_import_commit(import, 0) != 1 ||
+		mfs_get_size(fs, "/d/n/f") != 4)
+		return __LINE__ % 256;
+	return free_the_workspace();
+}
+
+static int abort_the_import(void)
+{
+	if (mfs_import_abort(import) || mfs_exists(fs, "/d/n"))
+		return __LINE__ % 256;
+	return free_the_workspace();
+}
+
+static void child_and_parent_each_end_their_own_import(void **state)
+{
+	(void)state;
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/n/f", "text"), 0);
+	close_file(staged);
+	check_child(commit_the_import);
+	assert_false(mfs_exists(fs, "/d/n"));
+	check_child(abort_the_import);
+	assert_code(mfs_import_commit(import, MFS_IMPORT_NEW), 1);
+	assert_text(fs, "/d/n/f", "text");
+	/* The other way round. */
+	assert_code(mfs_rmtree(fs, "/d/n"), 0);
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/n/f", "text"), 0);
+	close_file(staged);
+	check_child(commit_the_import);
+	assert_code(mfs_import_abort(import), 0);
+	assert_false(mfs_exists(fs, "/d/n"));
+}
+
+static int go_on_with_the_import(void)
+{
+	if (mfs_import_commit(import, 0) != MFS_EBUSY || mfs_import_abort(import) != MFS_EBUSY ||
+		mfs_free(fs) != MFS_EBUSY)
+		return __LINE__ % 256;
+	if (mfs_truncate(staged, 0) || mfs_pwrite(staged, "anew", 4, 0) != 4 || mfs_close(staged))
+		return __LINE__ % 256;
+	return commit_the_import();
+}
+
+static void child_has_its_own_handles_of_an_import(void **state)
+{
+	(void)state;
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/n/f", "of the parent"), 0);
+	check_child(go_on_with_the_import);
+	assert_code(mfs_write(staged, "!", 1), 1);
+	assert_code(mfs_import_commit(import, 0), MFS_EBUSY);
+	close_file(staged);
+	assert_code(mfs_import_commit(import, 0), 1);
+	assert_text(fs, "/d/n/f", "of the parent!");
+}
+
+/* What a thread does that the child does not have. */
+static atomic_bool has_begun;
+static atomic_bool may_end;
+
+static void await(atomic_bool *flag)
+{
+	while (!atomic_load_explicit(flag, memory_order_relaxed))
+		sched_yield();
+}
+
+static void *import_a_file(void *unused)
+{
+	(void)unused;
+	intptr_t failures = mfs_import_begin(fs, &import) || stage("/d/n/f", "text");
+	atomic_store_explicit(&has_begun, true, memory_order_relaxed);
+	await(&may_end);
+	failures += mfs_close(staged) || mfs_import_commit(import, 0) != 1;
+	return (void *)failures;
+}
+
+static int end_what_another_thread_began(void)
+{
+	return mfs_close(staged) ? __LINE__ % 256 : abort_the_import();
+}
+
+/* Let a thread work until it is `has_begun`, fork, and let it end. */
+static void fork_beside(void *(*work)(void *), int (*part)(void))
+{
+	pthread_t thread;
+	void *result;
+
+	atomic_store_explicit(&has_begun, false, memory_order_relaxed);
+	atomic_store_explicit(&may_end, false, memory_order_relaxed);
+	assert_int_equal(pthread_create(&thread, NULL, work, NULL), 0);
+	await(&has_begun);
+	check_child(part);
+	atomic_store_explicit(&may_end, true, memory_order_relaxed);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_ptr_equal(result, NULL);
+}
+
+static void child_can_end_an_import_that_another_thread_began(void **state)
+{
+	(void)state;
+	fork_beside(import_a_file, end_what_another_thread_began);
+	assert_text(fs, "/d/n/f", "text");
+}
+
+static void hold_commit_until_fork(const char *point)
+{
+	if (strcmp(point, "merge: a directory matched") != 0 ||
+		atomic_load_explicit(&has_begun, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&has_begun, true, memory_order_relaxed);
+	/* Until the fork has shut the gate, and so waits for this thread. */
+	while (!atomic_load_explicit(&mfs__gate_shut, memory_order_relaxed))
+		sched_yield();
+}
+
+static void *commit_in_thread(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)(mfs_import_commit(import, 0) != 1);
+}
+
+static int see_whole_import(void)
+{
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_relaxed);
+	if (mfs_get_size(fs, "/d/n/f") != 4)
+		return __LINE__ % 256;
+	/* Nothing is left of the import that would keep the workspace. */
+	return free_the_workspace();
+}
+
+static void fork_waits_for_a_commit_under_way(void **state)
+{
+	(void)state;
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/n/f", "text"), 0);
+	close_file(staged);
+	/* pairs with mfs__yield */
+	atomic_store_explicit(&mfs__yield_hook, hold_commit_until_fork, memory_order_release);
+	fork_beside(commit_in_thread, see_whole_import);
+	atomic_store_explicit(&mfs__yield_hook, NULL, memory_order_release);
+	assert_text(fs, "/d/n/f", "text");
+}
+
+/* The thread that ends the import is on its way out of the library. */
+static void hold_release(void *user, void *buffer, size_t length)
+{
+	(void)user;
+	(void)buffer;
+	(void)length;
+	atomic_store_explicit(&has_begun, true, memory_order_relaxed);
+	await(&may_end);
+}
+
+static void *abort_in_thread(void *unused)
+{
+	(void)unused;
+	return (void *)(intptr_t)(mfs_import_abort(import) != 0);
+}
+
+static int see_no_import(void)
+{
+	return mfs_exists(fs, "/d/n") ? __LINE__ % 256 : free_the_workspace();
+}
+
+static void child_finds_an_import_that_is_ending_ended(void **state)
+{
+	static char buffer[4] = "text";
+
+	(void)state;
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/n/f", ""), 0);
+	assert_code(mfs_write_adopt(staged, buffer, 4, hold_release, NULL), 4);
+	close_file(staged);
+	fork_beside(abort_in_thread, see_no_import);
+	/* A commit that replaces such a file. */
+	mfs_file *live = open_file(fs, "/d/f", "wb");
+	assert_code(mfs_write_adopt(live, buffer, 4, hold_release, NULL), 4);
+	close_file(live);
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/d/f", "new"), 0);
+	close_file(staged);
+	fork_beside(commit_in_thread, see_no_import);
+	assert_text(fs, "/d/f", "new");
+}
+
+static void *open_with_patience(void *unused)
+{
+	mfs_open_options options = {.preallocate = 700, .space_timeout = MFS_WAIT_FOREVER};
+	mfs_file *file;
+
+	(void)unused;
+	return (void *)(intptr_t)(mfs_import_open(import, "/d/n/f", "wb", &options, &file) ||
+							  mfs_close(file));
+}
+
+static void child_does_not_have_an_open_that_waits_for_quota(void **state)
+{
+	mfs_options options = {.max_quota = 1000, .chunk_overhead = -1};
+	pthread_t opener;
+	void *result;
+
+	(void)state;
+	assert_code(mfs_free(fs), 0);
+	assert_code(mfs_new(&options, &fs), 0);
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_int_equal(stage("/f", "text"), 0);
+	assert_code(mfs_truncate(staged, 600), 0);
+	close_file(staged);
+	assert_code(mfs_wait_for_space(fs, 700, MFS_NO_WAIT), MFS_EBUSY);
+	assert_int_equal(pthread_create(&opener, NULL, open_with_patience, NULL), 0);
+	while (usage_of(fs).waiters == 0)
+		sched_yield();
+	check_child(abort_the_import);
+	/* The parent's goes on when there is room. */
+	assert_code(mfs_import_open(import, "/f", "wb", NULL, &staged), 0);
+	close_file(staged);
+	assert_int_equal(pthread_join(opener, &result), 0);
+	assert_ptr_equal(result, NULL);
+	assert_code(mfs_import_commit(import, 0), 2);
+	assert_code(mfs_get_size(fs, "/d/n/f"), 700);
+}
+
+/*
  * While other threads do all kinds of things
  */
 
@@ -355,9 +594,18 @@ static void child_reclaims_by_itself(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(child_can_use_the_workspace),     TEST(child_can_free_the_workspace),
-		TEST(child_of_a_child_can_use_it_too), TEST(fork_waits_for_a_rename_under_way),
-		TEST(child_drops_the_queue_of_a_lock), TEST(forks_among_busy_threads_give_whole_children),
+		TEST(child_can_use_the_workspace),
+		TEST(child_can_free_the_workspace),
+		TEST(child_of_a_child_can_use_it_too),
+		TEST(fork_waits_for_a_rename_under_way),
+		TEST(child_drops_the_queue_of_a_lock),
+		TEST(child_and_parent_each_end_their_own_import),
+		TEST(child_has_its_own_handles_of_an_import),
+		TEST(child_can_end_an_import_that_another_thread_began),
+		TEST(fork_waits_for_a_commit_under_way),
+		TEST(child_finds_an_import_that_is_ending_ended),
+		TEST(child_does_not_have_an_open_that_waits_for_quota),
+		TEST(forks_among_busy_threads_give_whole_children),
 		TEST(child_reclaims_by_itself),
 	};
 

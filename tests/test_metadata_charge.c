@@ -273,6 +273,50 @@ static int64_t run_import_over_a_file(mfs *fs)
 	return import_files(fs, paths, COUNT_OF(paths), "");
 }
 
+/* Import files of this text in steps; what is refused is given up. */
+static int64_t import_in_steps(mfs *fs, const char *const *paths, size_t count, const char *text,
+							   unsigned flags)
+{
+	mfs_import *import;
+	int64_t code = mfs_import_begin(fs, &import);
+
+	if (code)
+		return code;
+	for (size_t i = 0; i < count && code >= 0; i++) {
+		mfs_file *file;
+		code = mfs_import_open(import, paths[i], "wb", NULL, &file);
+		if (!code) {
+			code = mfs_write(file, text, strlen(text));
+			assert_code(mfs_close(file), 0);
+		}
+	}
+	if (code >= 0)
+		code = mfs_import_commit(import, flags);
+	if (code < 0) {
+		assert_code(mfs_import_abort(import), 0);
+		return code;
+	}
+	return 0;
+}
+
+static int64_t run_import_in_steps(mfs *fs)
+{
+	static const char long_path[] = "/t/new/parents/" LONG_NAME;
+	static const char *const paths[] = {"/t/new/file", long_path, "/t/new/last"};
+
+	return import_in_steps(fs, paths, COUNT_OF(paths), "text", MFS_IMPORT_NEW);
+}
+
+/* One file comes in. The others go: a file, a file on a directory, and directories on a file. */
+static int64_t run_import_keeping(mfs *fs)
+{
+	static const char below[] = "/d/a/below/" LONG_NAME;
+	static const char *const paths[] = {"/t/new/file", "/t/s/f", "/t/moved", below,
+										"/d/a/below/too"};
+
+	return import_in_steps(fs, paths, COUNT_OF(paths), "", MFS_IMPORT_KEEP);
+}
+
 /* A call that needs quota, and another one that gives all of it back. */
 struct call {
 	const char *name;
@@ -302,6 +346,8 @@ static const struct call calls[] = {
 	{"import", run_import, undo_import, true, false},
 	{"import beside others", run_import_beside_others, undo_import_beside_others, true, false},
 	{"import over a file", run_import_over_a_file, NULL, true, true},
+	{"import in steps", run_import_in_steps, undo_import, true, false},
+	{"import keeping", run_import_keeping, undo_import, true, false},
 };
 
 static int64_t run_remove(mfs *fs)
@@ -366,6 +412,20 @@ static int64_t run_import_replacing(mfs *fs)
 	return import_files(fs, paths, COUNT_OF(paths), "");
 }
 
+static int64_t run_import_in_steps_replacing(mfs *fs)
+{
+	static const char *const paths[] = {"/d/a", "/d/loose"};
+
+	return import_in_steps(fs, paths, COUNT_OF(paths), "", 0);
+}
+
+static int64_t run_import_keeping_all(mfs *fs)
+{
+	static const char *const paths[] = {"/d/a", "/d/b/below/that", "/t/s"};
+
+	return import_in_steps(fs, paths, COUNT_OF(paths), "", MFS_IMPORT_KEEP);
+}
+
 /* Calls that take nothing, or less than they free. */
 static const struct call freeing_calls[] = {
 	{"remove", run_remove, NULL, false, false},
@@ -380,6 +440,8 @@ static const struct call freeing_calls[] = {
 	{"replace a renamed file", run_replace_loose, NULL, false, false},
 	{"replace a directory", run_replace_directory, NULL, false, false},
 	{"import replacing", run_import_replacing, NULL, false, false},
+	{"import in steps replacing", run_import_in_steps_replacing, NULL, false, false},
+	{"import keeping all", run_import_keeping_all, NULL, false, false},
 };
 
 /*

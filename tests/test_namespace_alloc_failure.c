@@ -788,6 +788,126 @@ static int64_t run_import_one_file(mfs *fs)
 	return mfs_import_tree(fs, &item, 1);
 }
 
+/*
+ * An import in steps. When its commit fails it is still there, with all that was staged; when the
+ * opening of a file fails it is as before.
+ */
+
+struct staged {
+	const char *path;
+	size_t size; /* 0: a directory */
+};
+
+static mfs_import *pending; /* after a failure; else NULL */
+static const struct staged *pending_tree;
+static size_t pending_count; /* of its nodes that were staged */
+
+static int stage_one(mfs_import *import, const struct staged *staged)
+{
+	mfs_file *file = NULL;
+
+	if (!staged->size)
+		return mfs_import_mkdir(import, staged->path);
+	int code = mfs_import_open(import, staged->path, "wb", NULL, &file);
+	if (code)
+		return code;
+	unsigned char *bytes = allocate(staged->size);
+	memset(bytes, 's', staged->size);
+	int64_t result = mfs_write(file, bytes, staged->size);
+	free(bytes);
+	assert_code(mfs_close(file), 0);
+	return result < 0 ? (int)result : 0;
+}
+
+static int64_t import_in_steps(mfs *fs, const struct staged *tree, size_t count, unsigned flags)
+{
+	pending_tree = tree;
+	pending_count = 0;
+	int64_t result = mfs_import_begin(fs, &pending);
+	if (result)
+		return result;
+	for (size_t i = 0; i < count; i++) {
+		result = stage_one(pending, &tree[i]);
+		if (result)
+			return result;
+		pending_count++;
+	}
+	result = mfs_import_commit(pending, flags);
+	if (result >= 0)
+		pending = NULL;
+	return result;
+}
+
+static void check_pending(mfs *fs, int64_t result)
+{
+	if (!pending)
+		return;
+	assert_code(result, MFS_ENOMEM);
+	for (size_t i = 0; i < pending_count; i++) {
+		mfs_file *file = NULL;
+		if (!pending_tree[i].size) {
+			assert_code(mfs_import_mkdir(pending, pending_tree[i].path), 0);
+			continue;
+		}
+		assert_code(mfs_import_open(pending, pending_tree[i].path, "r+b", NULL, &file), 0);
+		assert_code(mfs_seek(file, 0, SEEK_END), pending_tree[i].size);
+		close_file(file);
+	}
+	/* The step that failed can be made again. */
+	uint64_t handles = usage_of(fs).open_handles;
+	assert_int_equal(handles, 1);
+	assert_code(stage_one(pending, &pending_tree[pending_count]), 0);
+	assert_code(mfs_import_abort(pending), 0);
+	pending = NULL;
+}
+
+/* The last one is for who makes a step again when it was the commit that failed. */
+#define AGAIN                                                                                      \
+	{                                                                                              \
+		"/again", 1                                                                                \
+	}
+
+static int64_t run_import_in_steps(mfs *fs)
+{
+	static const struct staged tree[] = {
+		{"/t/1", 10}, {"/t/s/u/5", 70000}, {"/shared/two", 4096},  {"/new/parents/x", 5000},
+		{"/d", 0},    {"/t/new/z", 1},     {"/d/empty/only/2", 0}, {"/new/parents/../y/z", 3},
+		AGAIN,
+	};
+
+	return import_in_steps(fs, tree, COUNT_OF(tree) - 1, 0);
+}
+
+static int64_t run_import_of_new_files(mfs *fs)
+{
+	static const struct staged tree[] = {
+		{"/t/new", 100}, {"/t/s/u/new", 5000}, {"/new/parents/x", 5000}, {"/d/empty", 0}, AGAIN,
+	};
+
+	return import_in_steps(fs, tree, COUNT_OF(tree) - 1, MFS_IMPORT_NEW);
+}
+
+/* Files, directories on files, and files on directories are dropped, one in each directory. */
+static int64_t run_import_that_keeps(mfs *fs)
+{
+	static const struct staged tree[] = {
+		{"/t/1", 10},    {"/t/s/3/below/it/x", 70000}, {"/t/s/3/below/y", 10}, {"/t/v", 5000},
+		{"/d/full", 10}, {"/d/empty/new", 10},         {"/t/new/z", 1},        {"/d/a/empty", 0},
+		AGAIN,
+	};
+
+	return import_in_steps(fs, tree, COUNT_OF(tree) - 1, MFS_IMPORT_KEEP);
+}
+
+static int64_t run_import_that_keeps_all(mfs *fs)
+{
+	static const struct staged tree[] = {
+		{"/t/1/below/1", 10}, {"/t/1/below/2", 10}, {"/d/a", 70000}, {"/d", 0}, AGAIN,
+	};
+
+	return import_in_steps(fs, tree, COUNT_OF(tree) - 1, MFS_IMPORT_KEEP);
+}
+
 static int64_t export_whole(mfs *fs, const char *path)
 {
 	void *buffer = NULL;
@@ -1043,6 +1163,10 @@ FAILURE_TEST(glob_anywhere)
 FAILURE_TEST(import_tree)
 FAILURE_TEST(import_many_files, .may_grow = true)
 FAILURE_TEST(import_one_file)
+FAILURE_TEST(import_in_steps, .check = check_pending)
+FAILURE_TEST(import_of_new_files, .check = check_pending)
+FAILURE_TEST(import_that_keeps, .check = check_pending)
+FAILURE_TEST(import_that_keeps_all, .check = check_pending)
 FAILURE_TEST(export_buffer)
 FAILURE_TEST(export_empty_buffer)
 FAILURE_TEST(export_steps)
@@ -1114,6 +1238,10 @@ int main(void)
 		cmocka_unit_test(import_tree_fails_without_a_trace),
 		cmocka_unit_test(import_many_files_fails_without_a_trace),
 		cmocka_unit_test(import_one_file_fails_without_a_trace),
+		cmocka_unit_test(import_in_steps_fails_without_a_trace),
+		cmocka_unit_test(import_of_new_files_fails_without_a_trace),
+		cmocka_unit_test(import_that_keeps_fails_without_a_trace),
+		cmocka_unit_test(import_that_keeps_all_fails_without_a_trace),
 		cmocka_unit_test(export_buffer_fails_without_a_trace),
 		cmocka_unit_test(export_empty_buffer_fails_without_a_trace),
 		cmocka_unit_test(export_steps_fails_without_a_trace),

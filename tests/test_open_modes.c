@@ -208,6 +208,7 @@ static void wb_keeps_the_content_when_it_does_not_get_the_lock(void **state)
 		assert_refused(fs, open_with(fs, "/f", "wb", 0, MFS_NO_WAIT, &file), MFS_EBUSY);
 		assert_refused(fs, open_with(fs, "/f", "wb", 0, 20, &file), MFS_ETIMEDOUT);
 		assert_refused(fs, open_with(fs, "/f", "wb", MFS_O_SHARED, MFS_NO_WAIT, &file), MFS_EBUSY);
+		assert_refused(fs, open_with(fs, "/f", "w+b", 0, MFS_NO_WAIT, &file), MFS_EBUSY);
 		close_file(holder);
 		assert_text(fs, "/f", "content");
 	}
@@ -261,6 +262,65 @@ static void ab_writes_at_the_end_wherever_it_is_told_to(void **state)
 	assert_text(fs, "/f", "0123456789a");
 }
 
+static void ab_with_plus_reads_from_the_start_and_writes_at_the_end(void **state)
+{
+	mfs *fs = *state;
+	mfs_file *file = NULL;
+	char buffer[8] = "";
+
+	make_text(fs, "/f", "0123");
+	file = open_file(fs, "/f", "a+b");
+	assert_code(mfs_tell(file), 0);
+	assert_code(mfs_read(file, buffer, 2), 2);
+	assert_memory_equal(buffer, "01", 2);
+	assert_code(mfs_write(file, "4", 1), 1);
+	assert_code(mfs_tell(file), 5);
+	assert_code(mfs_read(file, buffer, 1), 0);
+	assert_code(mfs_pwrite(file, "5", 1, 0), 1);
+	assert_code(mfs_seek(file, 1, SEEK_SET), 1);
+	assert_code(mfs_read(file, buffer, 8), 5);
+	assert_memory_equal(buffer, "12345", 5);
+	assert_handle_holds(file, "012345", 6);
+	close_file(file);
+	assert_text(fs, "/f", "012345");
+}
+
+static void wb_and_xb_with_plus_read_back_what_they_wrote(void **state)
+{
+	static const char *const plus[] = {"w+b", "x+b"};
+	mfs *fs = *state;
+
+	for (size_t i = 0; i < COUNT_OF(plus); i++) {
+		mfs_file *file = open_file(fs, "/f", plus[i]);
+
+		assert_handle_holds(file, "", 0);
+		assert_code(mfs_write(file, "content", 7), 7);
+		assert_code(mfs_pwrite(file, "C", 1, 0), 1);
+		assert_handle_holds(file, "Content", 7);
+		close_file(file);
+		assert_text(fs, "/f", "Content");
+		assert_code(mfs_remove(fs, "/f"), 0);
+	}
+}
+
+static void what_writes_holds_the_lock_alone(void **state)
+{
+	mfs *fs = *state;
+
+	for (size_t i = 0; i < COUNT_OF(modes); i++) {
+		bool made = modes[i].present != 0;
+		mfs_file *file = NULL;
+
+		if (!made)
+			make_text(fs, "/f", "content");
+		file = open_file(fs, "/f", modes[i].name);
+		assert_code(try_open(fs, "/f", "rb"), modes[i].writes ? MFS_EBUSY : 0);
+		assert_code(try_open(fs, "/f", "r+b"), MFS_EBUSY);
+		close_file(file);
+		assert_code(mfs_remove(fs, "/f"), 0);
+	}
+}
+
 static void ab_writes_at_the_end_after_truncate(void **state)
 {
 	mfs *fs = *state;
@@ -272,6 +332,87 @@ static void ab_writes_at_the_end_after_truncate(void **state)
 	assert_code(mfs_write(file, "abc", 3), 3);
 	close_file(file);
 	assert_text(fs, "/f", "0123abc");
+}
+
+/* What a handle says of itself: whether its calls may wait for other handles. */
+static void a_handle_says_whether_it_may_wait(void **state)
+{
+	static const int64_t waits[] = {0, 1, MFS_WAIT_FOREVER, MFS_NO_WAIT};
+	mfs *fs = *state;
+
+	make_text(fs, "/f", "content");
+	for (size_t m = 0; m < COUNT_OF(modes); m++) {
+		if (modes[m].present != 0)
+			continue;
+		for (size_t lock = 0; lock < COUNT_OF(waits); lock++) {
+			for (size_t space = 0; space < COUNT_OF(waits); space++) {
+				for (unsigned flags = 0; flags <= MFS_O_SHARED; flags += MFS_O_SHARED) {
+					mfs_open_options options = {.struct_size = sizeof(options)};
+					mfs_file *file = NULL;
+					/* By default the workspace waits for locks, and for no quota. */
+					bool for_lock = flags == MFS_O_SHARED && waits[lock] != MFS_NO_WAIT;
+					bool for_space =
+						modes[m].writes && waits[space] != 0 && waits[space] != MFS_NO_WAIT;
+
+					options.flags = flags;
+					options.lock_timeout = waits[lock];
+					options.space_timeout = waits[space];
+					assert_code(mfs_open_ex(fs, "/f", modes[m].name, &options, &file), 0);
+					assert_code(mfs_may_wait(file), for_lock || for_space);
+					close_file(file);
+				}
+			}
+		}
+	}
+}
+
+static void a_handle_may_wait_as_its_workspace_says(void **state)
+{
+	mfs_options options = {.struct_size = sizeof(options)};
+	mfs *fs = NULL;
+	mfs_file *file = NULL;
+
+	(void)state;
+	options.default_lock_timeout = MFS_NO_WAIT;
+	options.space_timeout = 1;
+	fs = new_workspace(&options);
+	file = open_file(fs, "/f", "wb");
+	assert_code(mfs_may_wait(file), 1);
+	close_file(file);
+	file = open_shared(fs, "/f", "rb");
+	assert_code(mfs_may_wait(file), 0);
+	close_file(file);
+	file = open_shared(fs, "/f", "r+b");
+	assert_code(mfs_may_wait(file), 1);
+	close_file(file);
+	free_workspace(fs);
+}
+
+/* What was drawn for a file that is not made after all goes back to where it came from. */
+static void a_refused_open_gives_back_what_it_drew(void **state)
+{
+	mfs_options options = {.struct_size = sizeof(options)};
+	mfs_open_options opening = {.struct_size = sizeof(opening)};
+	mfs *fs = NULL;
+	mfs_file *file = NULL;
+	uint64_t used = 0;
+
+	(void)state;
+	options.max_nodes = 1;
+	fs = new_workspace(&options);
+	make_text(fs, "/f", "content");
+	assert_code(mfs_reservation_new(fs, 100000, &opening.reservation), 0);
+	used = used_bytes(fs);
+	opening.preallocate = 50000;
+	for (unsigned flags = 0; flags <= MFS_O_SHARED; flags += MFS_O_SHARED) {
+		opening.flags = flags;
+		assert_refused(fs, mfs_open_ex(fs, "/new", "xb", &opening, &file), MFS_ENODES);
+		assert_refused(fs, mfs_open_ex(fs, "/f/new", "xb", &opening, &file), MFS_ENOTDIR);
+		assert_code(mfs_reservation_left(opening.reservation), 100000);
+		assert_int_equal(used_bytes(fs), used);
+	}
+	assert_code(mfs_reservation_free(opening.reservation), 0);
+	free_workspace(fs);
 }
 
 struct maker {
@@ -503,7 +644,13 @@ int main(void)
 		WORKSPACE_TEST(wb_keeps_the_content_when_it_does_not_get_the_lock),
 		WORKSPACE_TEST(wb_empties_once_it_holds_the_lock),
 		WORKSPACE_TEST(ab_writes_at_the_end_wherever_it_is_told_to),
+		WORKSPACE_TEST(ab_with_plus_reads_from_the_start_and_writes_at_the_end),
+		WORKSPACE_TEST(wb_and_xb_with_plus_read_back_what_they_wrote),
+		WORKSPACE_TEST(what_writes_holds_the_lock_alone),
 		WORKSPACE_TEST(ab_writes_at_the_end_after_truncate),
+		WORKSPACE_TEST(a_handle_says_whether_it_may_wait),
+		cmocka_unit_test(a_handle_may_wait_as_its_workspace_says),
+		cmocka_unit_test(a_refused_open_gives_back_what_it_drew),
 		WORKSPACE_TEST(one_of_many_threads_makes_the_file),
 		WORKSPACE_TEST(preallocate_gives_zeros_in_every_mode_that_writes),
 		WORKSPACE_TEST(preallocate_extends_a_shorter_file_and_leaves_a_longer_one),

@@ -16,7 +16,7 @@ int mfs__staging_begin(struct mfs__staging *staging, mfs *fs, bool keeps_in_chil
 {
 	struct mfs__name no_name = {"", 0, 0};
 
-	*staging = (struct mfs__staging){.fs = fs};
+	*staging = (struct mfs__staging){.fs = fs, .is_listed = !keeps_in_child};
 	staging->top = mfs__directory_new(fs->arena, &no_name, NULL, mfs__timestamp());
 	if (!staging->top)
 		return MFS_ENOMEM;
@@ -34,7 +34,7 @@ int mfs__staging_begin(struct mfs__staging *staging, mfs *fs, bool keeps_in_chil
 
 void mfs__staging_end(struct mfs__staging *staging)
 {
-	if (staging->link) {
+	if (staging->is_listed) {
 		pthread_mutex_lock(&list_mutex);
 		*staging->link = staging->next;
 		if (staging->next)

@@ -25,9 +25,10 @@ struct mfs__staging {
 	_Atomic uint64_t files;
 	_Atomic uint64_t directories;
 	_Atomic uint64_t bytes; /* likewise: of metadata, for these nodes */
+	bool is_listed; /* constant; if not, it lasts longer than a call, also in the child of a fork */
 	/* The list of all stagings that last as long as a call, under its mutex. */
 	struct mfs__staging *next;
-	struct mfs__staging **link; /* NULL: it lasts longer, also in the child of a fork */
+	struct mfs__staging **link;
 };
 
 /** Begin an empty tree, which a forked child abandons, or keeps. Returns 0 or MFS_ENOMEM. */
