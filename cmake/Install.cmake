@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Installation: header, shared library, CMake package and pkg-config file. The tool's own list file
-# installs the tool.
+# installs the tool, cmake/AddComponent.cmake the components.
 
 include(CMakePackageConfigHelpers)
 
@@ -18,10 +18,4 @@ install(FILES
 	${PROJECT_BINARY_DIR}/dmemfsConfig.cmake ${PROJECT_BINARY_DIR}/dmemfsConfigVersion.cmake
 	DESTINATION ${package_dir})
 
-# The prefix as seen from the pkg-config file, so that an installation can be moved.
-set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-file(RELATIVE_PATH pkgconfig_to_prefix
-	${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-string(REGEX REPLACE "/$" "" pkgconfig_to_prefix "${pkgconfig_to_prefix}")
-configure_file(cmake/dmemfs.pc.in dmemfs.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/dmemfs.pc DESTINATION ${pkgconfig_dir})
+mfs_install_pkgconfig(dmemfs "${PROJECT_DESCRIPTION}" "" PRIVATE liburcu-bp)
