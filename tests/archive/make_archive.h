@@ -37,8 +37,11 @@ static inline void bytes_free(struct bytes *bytes)
 	*bytes = (struct bytes){0};
 }
 
-/** `size` more bytes at the end, which are zeros. Valid until more are added. */
-static inline unsigned char *bytes_extend(struct bytes *bytes, size_t size)
+/**
+ * `size` more bytes at the end, which are zeros. Valid until more are added. Not inline: gcc 12
+ * then warns of the path on which there was room for a constant size that there is not.
+ */
+__attribute__((noinline)) static unsigned char *bytes_extend(struct bytes *bytes, size_t size)
 {
 	if (bytes->data == NULL || bytes->room - bytes->size < size) {
 		bytes->room = 2 * (bytes->size + size) + 1;
