@@ -41,8 +41,9 @@
  *   context.
  *
  *   To begin an operation and to collect completions takes one mutex, which is held for some
- *   hundred nanoseconds and never during a call of dmemfs.h, and allocates the copies, nothing
- *   else.
+ *   hundred nanoseconds for each of them, and for a system call where the queue of completions was
+ *   empty or becomes so, but never during a call of dmemfs.h. To begin allocates the copies,
+ *   nothing else. To shut down and cancel takes the mutex for all operations at once.
  *
  *   What is not here never waits and does little, and is for the loop's thread to call itself:
  *   mfs_stat(), mfs_exists() and the like, mfs_view(), mfs_readdir(), mfs_stats(), and what closes
@@ -62,11 +63,17 @@
  * Waiting
  *
  *   `workers` threads carry out what never waits for other users of the library. What may wait has
- *   threads of its own, which are started as they are needed, up to `max_waiting`: opens whose
- *   file is locked (all are tried without waiting first), calls on handles for which
- *   mfs_may_wait() gives 1, copies and exports of files, mfs_async_wait_for_space(), reservations,
- *   and what reads or writes descriptors or the host. So a close that gives back a lock, or a
- *   removal that makes room, is never stuck behind those who wait for it.
+ *   threads of its own, which are started as they are needed, up to `max_waiting`: calls on handles
+ *   for which mfs_may_wait() gives 1, copies and exports of files, mfs_async_wait_for_space() with
+ *   a timeout, reservations, making and freeing workspaces, what reads or writes descriptors or the
+ *   host, and functions with MFS_ASYNC_MAY_WAIT. An open is tried without waiting by a worker, and
+ *   only if its file is locked goes to those that wait; at once go opens with MFS_O_SHARED that
+ *   empty or extend the file, and those whose preallocate may wait for quota. So a close that gives
+ *   back a lock, or a removal that makes room, is never stuck behind those who wait for it.
+ *
+ *   The threads are the context's, so that a file's lock cannot know that the loop which opens the
+ *   file again for reading reads it already: that open waits behind a writer that waits, for as
+ *   long as mfs_open() says.
  *
  *   When `max_waiting` operations wait, further ones that may wait queue for a thread. They could
  *   be what the others wait for: where that may be, let max_waiting be as large as capacity, or
@@ -114,8 +121,8 @@ typedef struct mfs_async_options {
 
 /**
  * Make a context. `options` may be NULL. Starts `workers` threads and one of those that wait,
- * "mfs-async", all signals blocked. They stay until mfs_async_free(), and so do those that are
- * started later.
+ * "mfs-async", with the program's signals blocked. They stay until mfs_async_free(), and so do
+ * those that are started later.
  *
  * Errors: MFS_EINVAL, MFS_ENOMEM (also: no thread to be had).
  * Returns 0 and the context in *out, to be freed with mfs_async_free().
@@ -126,7 +133,9 @@ MFS_API int mfs_async_new(const mfs_async_options *options, mfs_async **out);
  * Free a context. NULL is allowed. Waits for nothing but its idle threads to end. In a child of
  * fork() it always succeeds, and what was in the queues is lost.
  *
- * Thread safety: no other call on the context may be under way or follow.
+ * Thread safety: no other call on the context may be under way or follow. A call that begins an
+ * operation may still be under way when another thread collects its completion: join such threads
+ * first.
  *
  * Errors: MFS_EBUSY (an operation has not completed, or was not collected; nothing has changed).
  * Returns 0.
@@ -184,11 +193,15 @@ typedef struct mfs_async_completion {
 	int64_t operation; /**< its number */
 	void *user;        /**< as it was passed */
 	int64_t result;    /**< what the call returned, or MFS_ECANCELED */
-	/** errno, where `result` is MFS_EHOST and the call sets it; else 0. */
+	/**
+	 * errno, where `result` is MFS_EHOST and the call is mfs_async_read_to_fd(),
+	 * mfs_async_write_from_fd(), mfs_async_export_fd() or mfs_async_call(); else 0.
+	 */
 	int host_errno;
 	int reserved;
 	mfs_async_output output;
-	/** What mfs_last_error() says of the failure, "" after a success. */
+	/** What mfs_last_error() says of the failure; "" after a success, but for the one that
+	 * mfs_async_write_from_fd() names. */
 	char message[MFS_ASYNC_MESSAGE_SIZE];
 } mfs_async_completion;
 

@@ -123,8 +123,9 @@ MFS_API const char *mfs_error_name(int code);
 
 /**
  * This thread's last failure in full, with path or numbers: "open of /a/b: no such file or
- * directory". Successful calls do not change it; mfs_exists() and its like never do. Paths longer
- * than about 200 bytes are shortened in the middle.
+ * directory". Successful calls do not change it, but for those that had to wait for quota;
+ * mfs_exists() and its like never do. Paths longer than about 200 bytes are shortened in the
+ * middle.
  *
  * Valid until: the thread's next failing call, or its next mfs_last_error().
  * Returns the message, "" when nothing has failed yet. Never NULL.

@@ -21,8 +21,10 @@ struct mfs__async_kind {
 	enum mfs__async_place place;
 	/* Gives something back, so that it is carried out also when a shutdown cancels. */
 	bool closes;
-	/* A success may leave a message, of what came after. */
+	/* A success with less than `length` may leave a message, of what came after. */
 	bool may_fall_short;
+	/* Leaves its reason in errno with MFS_EHOST. Others leave there whatever they tried last. */
+	bool sets_errno;
 	/* Makes the call. */
 	int64_t (*run)(struct mfs__async_call *call, mfs_async_output *output);
 	/* When it is accepted, may be NULL: chooses `place` and sets `timeout`. */
@@ -84,7 +86,8 @@ bool mfs__async_copy_options(void *to, const void *options, size_t known);
 int64_t mfs__async_submit(mfs_async *context, struct mfs__async_call *call,
 						  const struct mfs__async_inputs *inputs);
 
-/** Milliseconds that are left of a call's timeout, for a call that is made now. */
+/** Milliseconds that are left of a call's timeout, for a call that is made now: 0 also when a
+ * timeout > 0 is over. */
 int64_t mfs__async_left(const struct mfs__async_call *call);
 
 #endif

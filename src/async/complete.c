@@ -11,7 +11,7 @@ void mfs__async_dispatch(struct mfs_async *context, struct mfs__async_operation 
 	struct mfs__async_crew *crew = waits ? &context->waiters : &context->workers;
 
 	operation->state = MFS__ASYNC_QUEUED;
-	mfs__async_append(&crew->queue, operation);
+	mfs__async_crew_add(crew, operation);
 	/* Where it cannot run yet, somebody has to look at the clock in time. */
 	if (crew->running < crew->limit || operation->call.deadline < crew->alarm)
 		mfs__async_crew_wake(crew);
@@ -41,9 +41,9 @@ void *mfs__async_cancel(struct mfs_async *context, struct mfs__async_operation *
 	void *copies = operation->call.copies;
 
 	if (operation->state == MFS__ASYNC_QUEUED)
-		mfs__async_unlink(operation->call.place == MFS__ASYNC_WAITER ? &context->waiters.queue
-																	 : &context->workers.queue,
-						  operation);
+		mfs__async_crew_drop(operation->call.place == MFS__ASYNC_WAITER ? &context->waiters
+																		: &context->workers,
+							 operation);
 	operation->call.copies = NULL;
 	operation->result = MFS_ECANCELED;
 	operation->host_errno = 0;
@@ -64,7 +64,7 @@ int mfs_async_cancel(mfs_async *context, int64_t number)
 
 	if (code)
 		return code;
-	uint64_t index = (uint64_t)number % MFS__ASYNC_NUMBER_STEP;
+	uint64_t index = (uint64_t)number % (uint64_t)context->number_step;
 	if (number < 0 || index >= context->capacity)
 		return mfs_set_last_error(MFS_ENOENT, "mfs_async_cancel: no operation %lld",
 								  (long long)number);

@@ -158,6 +158,9 @@ static bool init(mfs_async *context, const mfs_async_options *options)
 {
 	context->notifier.readable = -1;
 	context->capacity = options->capacity;
+	context->number_step = 1;
+	while (context->number_step < (int64_t)options->capacity)
+		context->number_step *= 2;
 	context->stack_size = options->stack_size;
 	context->operations = calloc(context->capacity, sizeof *context->operations);
 	/* Not touched until an operation fails. */
@@ -167,7 +170,8 @@ static bool init(mfs_async *context, const mfs_async_options *options)
 	if (!context->operations || !context->messages ||
 		!mfs__async_lines_init(&context->lines, context->capacity) ||
 		!mfs__async_crew_init(&context->workers, context, options->workers, options->workers) ||
-		!mfs__async_crew_init(&context->waiters, context, options->max_waiting, room))
+		!mfs__async_crew_init(&context->waiters, context, options->max_waiting, room) ||
+		!mfs__async_deadlines_init(&context->waiters.deadlines, context->capacity))
 		return false;
 	for (size_t i = 0; i < context->capacity; i++) {
 		context->operations[i].number = (int64_t)i;

@@ -35,9 +35,6 @@ enum mfs__async_state {
 /* An operation has two objects at most. */
 #define MFS__ASYNC_OBJECTS 2
 
-/* An operation's number is its slot's, plus as many of these as the slot has had uses. */
-#define MFS__ASYNC_NUMBER_STEP (INT64_C(1) << 24)
-
 /** A slot. Guarded by the context's mutex; while it is running, its thread's own but for links. */
 struct mfs__async_operation {
 	struct mfs__async_operation *next; /* of a queue */
@@ -45,7 +42,8 @@ struct mfs__async_operation {
 	struct mfs__async_turn turns[MFS__ASYNC_OBJECTS];
 	unsigned lines; /* in which it is not first yet */
 	enum mfs__async_state state;
-	int64_t number; /* of this use of the slot; never used again */
+	size_t place;   /* in the deadlines of its crew's queue, or 0 */
+	int64_t number; /* of this use of the slot */
 	struct mfs__async_call call;
 	/* The completion: */
 	int64_t result;
@@ -58,6 +56,9 @@ struct mfs_async {
 	pthread_mutex_t mutex;
 	/* Constant: */
 	size_t capacity;
+	/* An operation's number is its slot's, plus as many of these as the slot has had uses. As small
+	 * as can be: the slot that was used last is the next one. */
+	int64_t number_step;
 	struct mfs__async_operation *operations;
 	char (*messages)[MFS_ASYNC_MESSAGE_SIZE]; /* one for each operation, guarded as that is */
 	size_t stack_size;

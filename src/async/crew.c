@@ -25,6 +25,7 @@ bool mfs__async_crew_init(struct mfs__async_crew *crew, struct mfs_async *contex
 
 void mfs__async_crew_destroy(struct mfs__async_crew *crew)
 {
+	mfs__async_deadlines_destroy(&crew->deadlines);
 	free(crew->threads);
 }
 
@@ -37,19 +38,27 @@ void mfs__async_crew_wake(struct mfs__async_crew *crew)
 	}
 }
 
-/* The first operation in the queue whose time is over; or NULL, and in *next when one's is. */
+void mfs__async_crew_add(struct mfs__async_crew *crew, struct mfs__async_operation *operation)
+{
+	mfs__async_append(&crew->queue, operation);
+	if (crew->deadlines.heap)
+		mfs__async_deadlines_add(&crew->deadlines, operation);
+}
+
+void mfs__async_crew_drop(struct mfs__async_crew *crew, struct mfs__async_operation *operation)
+{
+	mfs__async_unlink(&crew->queue, operation);
+	if (crew->deadlines.heap)
+		mfs__async_deadlines_drop(&crew->deadlines, operation);
+}
+
+/* An operation in the queue whose time is over; or NULL, and in *next when the first one's is. */
 static struct mfs__async_operation *find_expired(const struct mfs__async_crew *crew, int64_t *next)
 {
-	int64_t now = mfs__async_now();
+	struct mfs__async_operation *first = mfs__async_deadlines_first(&crew->deadlines);
 
-	*next = MFS__ASYNC_NEVER;
-	for (struct mfs__async_operation *o = crew->queue.first; o; o = o->next) {
-		if (o->call.deadline <= now)
-			return o;
-		if (o->call.deadline < *next)
-			*next = o->call.deadline;
-	}
-	return NULL;
+	*next = first ? first->call.deadline : MFS__ASYNC_NEVER;
+	return first && first->call.deadline <= mfs__async_now() ? first : NULL;
 }
 
 /* Sleep until there is a token, or `until`. */
@@ -80,7 +89,7 @@ static struct mfs__async_operation *take(struct mfs__async_crew *crew)
 		if (operation && crew->running >= crew->limit)
 			operation = find_expired(crew, &until);
 		if (operation) {
-			mfs__async_unlink(&crew->queue, operation);
+			mfs__async_crew_drop(crew, operation);
 			operation->state = MFS__ASYNC_RUNNING;
 			crew->running++;
 			if (crew->queue.first)
@@ -108,7 +117,8 @@ static bool may_wait(const struct mfs__async_call *call)
 static void take_message(struct mfs_async *context, struct mfs__async_operation *operation)
 {
 	const char *noted = mfs_last_error();
-	bool wanted = operation->result < 0 || operation->call.kind->may_fall_short;
+	bool wanted = operation->result < 0 || (operation->call.kind->may_fall_short &&
+											operation->result < operation->call.length);
 
 	operation->message = NULL;
 	if (wanted && noted[0]) {
@@ -132,12 +142,14 @@ static bool run(struct mfs_async *context, struct mfs__async_operation *operatio
 		return false;
 	errno = 0;
 	operation->result = call->kind->run(call, &operation->output);
-	operation->host_errno = operation->result == MFS_EHOST ? errno : 0;
+	operation->host_errno = call->kind->sets_errno && operation->result == MFS_EHOST ? errno : 0;
 	if (operation->result < 0)
 		memset(&operation->output, 0, sizeof operation->output);
 	take_message(context, operation);
 	return !call->elsewhere;
 }
+
+static const int own_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
 
 static void *crew_main(void *argument);
 
@@ -150,8 +162,10 @@ static bool start_thread(struct mfs__async_thread *thread, struct mfs__async_cre
 	if (pthread_attr_init(&attributes))
 		return false;
 	bool started = pthread_attr_setstacksize(&attributes, crew->context->stack_size) == 0;
-	/* The program's signals are not for these threads. */
+	/* The program's signals are not for these threads, but what a thread brings upon itself. */
 	(void)sigfillset(&all);
+	for (size_t i = 0; i < sizeof own_signals / sizeof own_signals[0]; i++)
+		(void)sigdelset(&all, own_signals[i]);
 	started = started && pthread_sigmask(SIG_SETMASK, &all, &old) == 0;
 	if (started) {
 		started = pthread_create(&thread->thread, &attributes, crew_main, crew) == 0;

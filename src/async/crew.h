@@ -11,6 +11,7 @@
 #ifndef DMEMFS_ASYNC_CREW_H
 #define DMEMFS_ASYNC_CREW_H
 
+#include "deadlines.h"
 #include "queue.h"
 
 #include <pthread.h>
@@ -29,8 +30,9 @@ struct mfs__async_thread {
 struct mfs__async_crew {
 	struct mfs_async *context; /* constant */
 	struct mfs__async_queue queue;
-	size_t limit;   /* constant: operations that may run */
-	size_t running; /* operations that run */
+	struct mfs__async_deadlines deadlines; /* of the queue; not without a spare thread */
+	size_t limit;                          /* constant: operations that may run */
+	size_t running;                        /* operations that run */
 	/* Threads: at most `room`, which is constant; `room` > `limit`: there is a spare one. */
 	struct mfs__async_thread *threads;
 	size_t room;
@@ -56,7 +58,13 @@ void mfs__async_crew_end(struct mfs__async_crew *crew);
 /** Free what init took. In a child of fork too, whose copies of the threads never ended. */
 void mfs__async_crew_destroy(struct mfs__async_crew *crew);
 
-/** See to it that a thread looks at the queue. With the mutex. */
+/** Queue an operation. With the mutex, as what follows. */
+void mfs__async_crew_add(struct mfs__async_crew *crew, struct mfs__async_operation *operation);
+
+/** Take an operation out of the queue. */
+void mfs__async_crew_drop(struct mfs__async_crew *crew, struct mfs__async_operation *operation);
+
+/** See to it that a thread looks at the queue. */
 void mfs__async_crew_wake(struct mfs__async_crew *crew);
 
 #endif

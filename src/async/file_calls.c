@@ -256,8 +256,8 @@ static int64_t run_read_to_fd(struct mfs__async_call *call, mfs_async_output *ou
 	return mfs_read_to_fd(call->object, call->offset, call->length, call->number);
 }
 
-static const struct mfs__async_kind read_to_fd_kind = {.place = MFS__ASYNC_WAITER,
-													   .run = run_read_to_fd};
+static const struct mfs__async_kind read_to_fd_kind = {
+	.place = MFS__ASYNC_WAITER, .sets_errno = true, .run = run_read_to_fd};
 
 int64_t mfs_async_read_to_fd(mfs_async *context, mfs_file *file, int64_t offset, int64_t size,
 							 int fd, void *user)
@@ -278,8 +278,10 @@ static int64_t run_write_from_fd(struct mfs__async_call *call, mfs_async_output 
 	return mfs_write_from_fd(call->object, call->offset, call->length, call->number);
 }
 
-static const struct mfs__async_kind write_from_fd_kind = {
-	.place = MFS__ASYNC_WAITER, .may_fall_short = true, .run = run_write_from_fd};
+static const struct mfs__async_kind write_from_fd_kind = {.place = MFS__ASYNC_WAITER,
+														  .may_fall_short = true,
+														  .sets_errno = true,
+														  .run = run_write_from_fd};
 
 int64_t mfs_async_write_from_fd(mfs_async *context, mfs_file *file, int64_t offset, int64_t size,
 								int fd, void *user)

@@ -130,8 +130,8 @@ static int64_t run_export_fd(struct mfs__async_call *call, mfs_async_output *out
 	return mfs_export_fd(call->fs, call->path);
 }
 
-static const struct mfs__async_kind export_fd_kind = {.place = MFS__ASYNC_WAITER,
-													  .run = run_export_fd};
+static const struct mfs__async_kind export_fd_kind = {
+	.place = MFS__ASYNC_WAITER, .sets_errno = true, .run = run_export_fd};
 
 int64_t mfs_async_export_fd(mfs_async *context, mfs *fs, const char *path, void *user)
 {

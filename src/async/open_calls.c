@@ -37,12 +37,19 @@ static int64_t run_open(struct mfs__async_call *call, mfs_async_output *output)
 	bool tries = call->place == MFS__ASYNC_WORKER && !shared &&
 				 (options.lock_timeout >= 0 || options.lock_timeout == MFS_WAIT_FOREVER);
 
-	if (tries)
+	/* Its time ran out in the queue: one try, which takes no millisecond of those behind it. */
+	int64_t left = mfs__async_left(call);
+	bool late = !tries && !shared && call->timeout > 0 && left == 0;
+
+	if (tries || late)
 		options.lock_timeout = MFS_NO_WAIT;
 	else if (!shared)
-		options.lock_timeout = mfs__async_left(call);
+		options.lock_timeout = left;
 	int code = mfs_open_ex(call->fs, call->path, call->mode, &options, &output->file);
 	call->elsewhere = tries && code == MFS_EBUSY;
+	if (late && code == MFS_EBUSY)
+		code = mfs_set_last_error(MFS_ETIMEDOUT, "open of %.400s: %s", call->path,
+								  mfs_strerror(MFS_ETIMEDOUT));
 	return code;
 }
 

@@ -90,7 +90,10 @@ static int64_t accept(mfs_async *context, const struct mfs__async_call *call)
 		return MFS_EAGAIN;
 	mfs__async_unlink(&context->vacant, operation);
 	context->pending++;
-	operation->number += MFS__ASYNC_NUMBER_STEP;
+	/* After the last one the slot's numbers begin anew. */
+	if (operation->number > INT64_MAX - context->number_step)
+		operation->number %= context->number_step;
+	operation->number += context->number_step;
 	operation->call = *call;
 	memset(&operation->output, 0, sizeof operation->output);
 	operation->lines = 0;
@@ -151,6 +154,5 @@ int64_t mfs__async_left(const struct mfs__async_call *call)
 	if (call->deadline == MFS__ASYNC_NEVER)
 		return call->timeout;
 	int64_t left = (call->deadline - mfs__async_now() + NS_PER_MS - 1) / NS_PER_MS;
-	/* 0 stands for the default, and to try without waiting gives another code. */
-	return left < 1 ? 1 : left;
+	return left < 0 ? 0 : left;
 }

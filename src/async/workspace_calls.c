@@ -41,8 +41,15 @@ static int64_t run_wait_for_space(struct mfs__async_call *call, mfs_async_output
 	return mfs_wait_for_space(call->fs, call->size, mfs__async_left(call));
 }
 
-static const struct mfs__async_kind wait_for_space_kind = {.place = MFS__ASYNC_WAITER,
-														   .run = run_wait_for_space};
+/* To look once is not to wait, nor for a thread. */
+static void prepare_wait_for_space(struct mfs__async_call *call)
+{
+	if (call->timeout == 0 || call->timeout == MFS_NO_WAIT)
+		call->place = MFS__ASYNC_WORKER;
+}
+
+static const struct mfs__async_kind wait_for_space_kind = {
+	.place = MFS__ASYNC_WAITER, .prepare = prepare_wait_for_space, .run = run_wait_for_space};
 
 int64_t mfs_async_wait_for_space(mfs_async *context, mfs *fs, uint64_t bytes, int64_t timeout,
 								 void *user)
@@ -85,8 +92,10 @@ static void prepare_function(struct mfs__async_call *call)
 		call->place = MFS__ASYNC_WAITER;
 }
 
-static const struct mfs__async_kind function_kind = {
-	.place = MFS__ASYNC_WORKER, .prepare = prepare_function, .run = run_function};
+static const struct mfs__async_kind function_kind = {.place = MFS__ASYNC_WORKER,
+													 .sets_errno = true,
+													 .prepare = prepare_function,
+													 .run = run_function};
 
 int64_t mfs_async_call(mfs_async *context, mfs_async_function *function, void *argument,
 					   unsigned flags, void *user)

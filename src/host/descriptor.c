@@ -316,9 +316,7 @@ int64_t mfs_write_from_fd(mfs_file *file, int64_t offset, int64_t size, int fd)
 	mfs__spender_end(&in.by);
 	mfs__fork_guard_leave(&in.guard);
 	mfs__guard_notice();
-	if (in.arrived)
-		return (int64_t)in.arrived;
 	if (!code && in.error)
 		code = fail_descriptor(in.error, "mfs_write_from_fd", fd);
-	return code;
+	return in.arrived ? (int64_t)in.arrived : code;
 }

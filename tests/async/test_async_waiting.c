@@ -132,6 +132,47 @@ static void time_runs_also_in_the_queue_for_a_thread(void **state)
 	free_context(context);
 }
 
+static void any_number_of_deadlines_is_kept_in_order(void **state)
+{
+	enum { OPENS = 200 };
+	mfs *fs = *state;
+	mfs_async *context = new_context(1, 1, OPENS + 4);
+	mfs_file *holder = open_file(fs, "/f", "wb");
+	int64_t numbers[OPENS];
+	struct gate gate;
+
+	gate_init(&gate);
+	(void)occupy(context, &gate, MFS_ASYNC_MAY_WAIT);
+	/* In an order that is not theirs, all different, and far away. */
+	for (int i = 0; i < OPENS; i++) {
+		numbers[i] =
+			open_for(context, fs, "/f", "rb", HANG_MS * 10 + (i * 73 % OPENS) * HANG_MS, NULL);
+	}
+	/* From anywhere among them. */
+	for (int i = 0; i < OPENS; i++) {
+		int code;
+
+		AWAIT((code = mfs_async_cancel(context, numbers[i * 31 % OPENS])) != MFS_EBUSY);
+		assert_code(code, 0);
+		assert_code(next_completion(context).result, MFS_ECANCELED);
+	}
+	/* All at once, and long before the thread is free. */
+	for (int i = 0; i < OPENS; i++) {
+		(void)open_for(context, fs, "/f", "rb", 1 + i * 73 % SHORT_MS, NULL);
+	}
+	for (int i = 0; i < OPENS; i++) {
+		mfs_async_completion done = next_completion(context);
+
+		assert_code(done.result, MFS_ETIMEDOUT);
+		assert_string_equal(done.message, "open of /f: timed out");
+	}
+	gate_open(&gate);
+	assert_code(next_completion(context).result, 0);
+	close_file(holder);
+	gate_destroy(&gate);
+	free_context(context);
+}
+
 static void calls_on_shared_handles_wait_beside_the_workers(void **state)
 {
 	mfs *fs = *state;
@@ -259,6 +300,22 @@ static void as_many_wait_as_may_and_no_more(void **state)
 	free_context(context);
 }
 
+static void to_look_for_space_once_needs_no_thread_that_waits(void **state)
+{
+	mfs *fs = *state;
+	mfs_async *context = new_context(1, 1, 64);
+	struct gate gate;
+
+	gate_init(&gate);
+	(void)occupy(context, &gate, MFS_ASYNC_MAY_WAIT);
+	assert_code(result_of(context, mfs_async_wait_for_space(context, fs, 1, MFS_NO_WAIT, NULL)), 0);
+	assert_code(result_of(context, mfs_async_wait_for_space(context, fs, 1, 0, NULL)), 0);
+	gate_open(&gate);
+	assert_code(next_completion(context).result, 0);
+	gate_destroy(&gate);
+	free_context(context);
+}
+
 static int64_t look_at_thread(void *argument)
 {
 	sigset_t *blocked = argument;
@@ -353,9 +410,11 @@ int main(void)
 		WORKSPACE_TEST(a_held_lock_holds_up_nothing_else),
 		WORKSPACE_TEST(an_open_that_waits_gives_up_in_time),
 		WORKSPACE_TEST(time_runs_also_in_the_queue_for_a_thread),
+		WORKSPACE_TEST(any_number_of_deadlines_is_kept_in_order),
 		WORKSPACE_TEST(calls_on_shared_handles_wait_beside_the_workers),
 		WORKSPACE_TEST(a_shared_handle_keeps_the_timeout_it_was_opened_with),
 		cmocka_unit_test(what_gives_room_passes_what_waits_for_it),
+		WORKSPACE_TEST(to_look_for_space_once_needs_no_thread_that_waits),
 		WORKSPACE_TEST(as_many_wait_as_may_and_no_more),
 		cmocka_unit_test(signals_are_not_for_the_threads),
 		WORKSPACE_TEST(waiting_for_completions_ends_in_time),
