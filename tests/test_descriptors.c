@@ -577,7 +577,9 @@ static void an_empty_pipe_that_does_not_block_is_refused(void **state)
 	/* What came before is kept, in whatever parts it comes. */
 	for (size_t at = 0; at < 10000; at += 1250) {
 		put(channel.in, bytes + at, 1250);
+		support__mark_last_error(fs);
 		assert_code(mfs_write_from_fd(file, (int64_t)at, INT64_MAX, channel.out), 1250);
+		assert_non_null(strstr(mfs_last_error(), "mfs_write_from_fd of descriptor "));
 		assert_refused(fs, mfs_write_from_fd(file, (int64_t)at + 1250, 1, channel.out), MFS_EHOST);
 	}
 	close_file(file);
