@@ -94,7 +94,7 @@ enum {
 
 /** An entry of an archive, as an adapter tells of it. */
 typedef struct mfs_archive_entry {
-	const char *path; /**< as the archive has it; valid until the adapter's next call */
+	const char *path; /**< as the archive has it; valid until the next call of next() or close() */
 	int kind;         /**< MFS_ARCHIVE_ENTRY_... */
 	int64_t size;     /**< bytes that it says it has, or -1; what read() gives is what counts */
 } mfs_archive_entry;
@@ -189,8 +189,8 @@ typedef struct mfs_archive_options {
 	const mfs_archive_adapter *const *adapters;
 	/**
 	 * Called by the calling thread with no lock held, before each entry, about every 100 ms in long
-	 * ones, and at the end, for an atomic expansion before it becomes visible. To return false
-	 * cancels: MFS_ECANCELED.
+	 * ones that are written, and at the end, for an atomic expansion before it becomes visible. To
+	 * return false cancels: MFS_ECANCELED.
 	 */
 	bool (*on_progress)(void *user, const mfs_archive_progress *progress);
 	/** Passed to on_progress. */
@@ -206,8 +206,9 @@ typedef struct mfs_archive_options {
  * Reads tar (ustar, pax, GNU) and zip, plain or compressed by gzip, bzip2, xz, lzma, zstd or lz4;
  * more with MFS_ARCHIVE_ALL_FORMATS and with adapters. Checksums are looked at where the format has
  * them, for which a compressed archive is read to the end of its source. A tar may end after any
- * entry, as some writers leave its end out. A zip from a pipe is read without its directory,
- * so that links in it are taken for files that hold their targets.
+ * entry, as some writers leave its end out. A zip from a pipe, or that is compressed once more, is
+ * read without its directory, so that links in it are taken for files that hold their targets; any
+ * other has to have one, with at most 16 KiB of comment behind it.
  *
  * Names are bytes, whatever the locale; those that a format other than tar says are Unicode come as
  * UTF-8.
@@ -219,9 +220,9 @@ typedef struct mfs_archive_options {
  *
  * More than 1 MiB of a compressed archive, unless it comes from a pipe, is decompressed by a thread
  * that ends with the call. Memory besides the quota: 1.5 MiB, and what the format takes: the
- * directory of a zip, and the window of the compression, which the archive's maker chose. That is
- * 64 MiB at most as programs usually write it, but could be 4 GiB for xz; it is address space only,
- * until as much has been read.
+ * directory of a zip, 50 MiB at most for the map of a sparse file in a tar, and the window of the
+ * compression, which the archive's maker chose. That is 64 MiB at most as programs usually write
+ * it, but could be 4 GiB for xz; it is address space only, until as much has been read.
  *
  * Errors: MFS_EFORMAT (damaged, cut short, or of no format that is known), those named at
  * on_conflict and on_unsafe, MFS_EHOST (the host refuses to read), MFS_EQUOTA, MFS_EMEMGUARD,

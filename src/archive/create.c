@@ -353,6 +353,8 @@ int64_t mfs_create_archive(mfs *fs, const char *path, int fd,
 		return mfs_set_last_error(MFS_EINVAL, CALL ": %s is NULL", fs ? "path" : "fs");
 	if (!mfs__archive_options_copy(&given, sizeof given, options))
 		return mfs_set_last_error(MFS_EINVAL, CALL ": struct_size of mfs_archive_create_options");
+	if (given.result)
+		*given.result = (mfs_archive_progress){0};
 	const char *fault = fault_of(&given);
 	if (fault)
 		return mfs_set_last_error(MFS_EINVAL, CALL ": %s of mfs_archive_create_options", fault);

@@ -168,22 +168,6 @@ static int check_room(const struct expansion *expansion, const mfs_archive_entry
  * A file's bytes
  */
 
-/* Up to `wanted` bytes into the file. Returns how many, 0 at the entry's end, or a code. */
-static int64_t read_piece(struct expansion *expansion, const mfs_archive_entry *entry,
-						  mfs_file *file, size_t wanted)
-{
-	void *memory;
-	int64_t room = mfs_reserve(file, wanted, &memory);
-
-	if (room < 0)
-		return fail_entry(entry, (int)room);
-	int64_t got = expansion->adapter->read(expansion->archive, memory, (size_t)room);
-	if (got < 0 || got > room)
-		return fail_adapter(expansion, got);
-	int code = mfs_commit(file, (size_t)got);
-	return code ? fail_entry(entry, code) : got;
-}
-
 /* The entry should be at its end. What it gives beyond its size is taken, too. */
 static int64_t read_beyond(struct expansion *expansion, const mfs_archive_entry *entry,
 						   mfs_file *file)
@@ -195,6 +179,27 @@ static int64_t read_beyond(struct expansion *expansion, const mfs_archive_entry 
 		return fail_adapter(expansion, got);
 	int64_t written = got > 0 ? mfs_write(file, some, (size_t)got) : 0;
 	return written < 0 ? fail_entry(entry, (int)written) : got;
+}
+
+/* Up to `wanted` bytes into the file. Returns how many, 0 at the entry's end, or a code. */
+static int64_t read_piece(struct expansion *expansion, const mfs_archive_entry *entry,
+						  mfs_file *file, size_t wanted)
+{
+	void *memory;
+	int64_t room = mfs_reserve(file, wanted, &memory);
+
+	/* Of an entry that does not say its size, a little may come that there is room for, or none. */
+	if (room == MFS_EQUOTA && entry->size < 0) {
+		forget(expansion);
+		return read_beyond(expansion, entry, file);
+	}
+	if (room < 0)
+		return fail_entry(entry, (int)room);
+	int64_t got = expansion->adapter->read(expansion->archive, memory, (size_t)room);
+	if (got < 0 || got > room)
+		return fail_adapter(expansion, got);
+	int code = mfs_commit(file, (size_t)got);
+	return code ? fail_entry(entry, code) : got;
 }
 
 static int read_bytes(struct expansion *expansion, const mfs_archive_entry *entry, mfs_file *file)
@@ -488,14 +493,13 @@ static int64_t begin(mfs *fs, const char *to, const mfs_archive_source *source,
 	mfs_archive_options options = {0};
 	int code = check(fs, to, source, given, &options);
 
+	if (options.result)
+		*options.result = (mfs_archive_progress){0};
 	if (code)
 		return code;
 	struct expansion *expansion = malloc(sizeof *expansion);
-	if (!expansion) {
-		if (options.result)
-			*options.result = (mfs_archive_progress){0};
+	if (!expansion)
 		return fail("an archive", MFS_ENOMEM, mfs_strerror(MFS_ENOMEM));
-	}
 	/* Without the path, which is long. */
 	memset(expansion, 0, offsetof(struct expansion, path));
 	expansion->fs = fs;

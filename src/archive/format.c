@@ -21,8 +21,14 @@
 /* Where a tar that is not compressed says so. */
 #define TAR_MAGIC_AT 257
 #define TAR_MAGIC    "ustar"
+/* What a zip begins with that has only the end of its directory. */
+#define EMPTY_ZIP_MAGIC      "PK\5\6"
+#define EMPTY_ZIP_MAGIC_SIZE ((size_t)4)
 /* Bytes that are zeros in a tar without entries, if it has as many. */
 #define ZEROS ((size_t)64 << 10)
+/* The most that a tar has before an entry's bytes: its names, and the map of a sparse file. Of that
+ * libarchive makes a list with twelve times the bytes, which no quota limits. */
+#define HEADER_MAX ((uint64_t)4 << 20)
 
 struct reader {
 	struct mfs_archive_input *input;
@@ -33,6 +39,8 @@ struct reader {
 	bool has_entries;            /* one has been met */
 	bool begins_with_zeros;      /* all the bytes that were looked at */
 	size_t looked_at;
+	bool in_header;       /* libarchive reads what is before an entry's bytes */
+	uint64_t header_size; /* bytes that it read for that */
 	/* Of the entry at work: */
 	bool says_size;
 	bool is_sparse;
@@ -78,11 +86,31 @@ static int64_t next_block(struct reader *reader, const void **block)
 	return size;
 }
 
+static bool is_of_tar(const struct reader *reader)
+{
+	return (archive_format(reader->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+}
+
+/* Is the header at work longer than any that is honest, with `size` bytes more? */
+static bool is_endless(struct reader *reader, int64_t size)
+{
+	struct mfs__archive_fault *fault =
+		reader->is_direct ? &reader->input->fault : &reader->unpacked.fault;
+
+	if (!reader->in_header || size <= 0 || !is_of_tar(reader))
+		return false;
+	reader->header_size += (uint64_t)size;
+	if (reader->header_size <= HEADER_MAX)
+		return false;
+	(void)mfs__archive_fault(fault, MFS_EFORMAT, "a header is too large");
+	return true;
+}
+
 static la_ssize_t read_bytes(struct archive *archive, void *user, const void **block)
 {
 	int64_t size = next_block(user, block);
 
-	if (size >= 0)
+	if (size >= 0 && !is_endless(user, size))
 		return (la_ssize_t)size;
 	archive_set_error(archive, EIO, "no more bytes");
 	return ARCHIVE_FATAL;
@@ -116,11 +144,15 @@ static la_int64_t seek_bytes(struct archive *archive, void *user, la_int64_t off
  * Opening
  */
 
-static int support_formats(struct archive *archive, bool all)
+/*
+ * A zip is read by its directory if it can be. libarchive would read one without it that is cut
+ * short, and not know its links.
+ */
+static int support_formats(struct archive *archive, bool all, bool by_directory)
 {
-	static int (*const usual[])(struct archive *) = {
+	int (*const usual[])(struct archive *) = {
 		archive_read_support_format_tar,
-		archive_read_support_format_zip,
+		by_directory ? archive_read_support_format_zip_seekable : archive_read_support_format_zip,
 	};
 	/*
 	 * Left out are "raw" and "empty", which take what is no archive, and mtree, which has names of
@@ -142,6 +174,16 @@ static int support_formats(struct archive *archive, bool all)
 		if (others[i](archive) < ARCHIVE_WARN)
 			return MFS_ENOMEM;
 	return 0;
+}
+
+/* Is it a zip without entries, whose directory libarchive does not find? To be asked as below. */
+static bool begins_as_empty_zip(struct mfs_archive_input *input)
+{
+	const void *head;
+
+	return mfs__archive_input_head(input, EMPTY_ZIP_MAGIC_SIZE, &head) ==
+			   (int64_t)EMPTY_ZIP_MAGIC_SIZE &&
+		   memcmp(head, EMPTY_ZIP_MAGIC, EMPTY_ZIP_MAGIC_SIZE) == 0;
 }
 
 /* Is it a tar that is not compressed? To be asked before anything is read. */
@@ -197,6 +239,7 @@ static int open_archive(struct reader *reader, bool all)
 {
 	struct mfs_archive_input *input = reader->input;
 	bool is_tar = !all || begins_as_tar(input);
+	bool is_empty_zip = begins_as_empty_zip(input);
 
 	if (mfs__archive_read_ahead_open(&reader->unpacked, input, all) != 0)
 		return mfs_set_last_error(reader->unpacked.fault.code, "%s", reader->unpacked.fault.reason);
@@ -204,7 +247,8 @@ static int open_archive(struct reader *reader, bool all)
 	is_tar |= reader->unpacked.unpack.is_packed;
 
 	reader->archive = archive_read_new();
-	if (!reader->archive || support_formats(reader->archive, all) != 0)
+	if (!reader->archive ||
+		support_formats(reader->archive, all, reader->is_direct && !is_empty_zip) != 0)
 		return mfs_set_last_error(MFS_ENOMEM, "%s", mfs_strerror(MFS_ENOMEM));
 	(void)archive_read_set_read_callback(reader->archive, read_bytes);
 	if (reader->is_direct) {
@@ -263,8 +307,10 @@ static bool is_harmless(const char *warning)
 	return !warning;
 }
 
-static int kind_of(struct archive_entry *entry, const char *path)
+static int kind_of(const struct reader *reader, const char *path)
 {
+	struct archive_entry *entry = reader->entry;
+
 	/* What is encrypted is no file that could be had. */
 	if (archive_entry_hardlink(entry) || archive_entry_is_encrypted(entry))
 		return MFS_ARCHIVE_ENTRY_OTHER;
@@ -272,6 +318,10 @@ static int kind_of(struct archive_entry *entry, const char *path)
 	case AE_IFDIR:
 		return MFS_ARCHIVE_ENTRY_DIRECTORY;
 	case 0:
+		/* libarchive does not say that it is a hard link where only a pax header has its target. */
+		if (is_of_tar(reader))
+			return MFS_ARCHIVE_ENTRY_OTHER;
+		/* fall through */
 	case AE_IFREG: {
 		/* Old archivers have no other sign of a directory. */
 		size_t length = path ? strlen(path) : 0;
@@ -291,8 +341,7 @@ static bool is_no_tar(struct reader *reader)
 {
 	const void *block;
 
-	if (reader->has_entries ||
-		(archive_format(reader->archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_TAR)
+	if (reader->has_entries || !is_of_tar(reader))
 		return false;
 	while (reader->begins_with_zeros && reader->looked_at < ZEROS)
 		if (next_block(reader, &block) <= 0)
@@ -313,8 +362,14 @@ static int finish(struct reader *reader)
 static int reader_next(void *archive, mfs_archive_entry *entry)
 {
 	struct reader *reader = archive;
+	/* What is left of the last entry is no part of the next one's header. */
+	if (reader->has_entries && archive_read_data_skip(reader->archive) != ARCHIVE_OK)
+		return fail(reader);
 	locale_t before = reader->locale ? uselocale(reader->locale) : (locale_t)0;
+	reader->header_size = 0;
+	reader->in_header = true;
 	int result = archive_read_next_header(reader->archive, &reader->entry);
+	reader->in_header = false;
 	bool is_good = result == ARCHIVE_OK ||
 				   (result == ARCHIVE_WARN && is_harmless(archive_error_string(reader->archive)));
 
@@ -325,7 +380,7 @@ static int reader_next(void *archive, mfs_archive_entry *entry)
 		reader->size = archive_entry_size(reader->entry);
 		reader->is_sparse = archive_entry_sparse_count(reader->entry) > 0;
 		entry->path = archive_entry_pathname(reader->entry);
-		entry->kind = kind_of(reader->entry, entry->path);
+		entry->kind = kind_of(reader, entry->path);
 		entry->size = reader->says_size ? reader->size : -1;
 	}
 	if (before)

@@ -9,6 +9,8 @@
 
 /* Bytes that are read from the host at a time. */
 #define BUFFER_SIZE ((size_t)256 << 10)
+/* The most that is given at a time: decompressors count blocks in 32 bits. */
+#define BLOCK_MAX ((size_t)1 << 20)
 
 /*
  * Opening
@@ -214,6 +216,8 @@ int64_t mfs__archive_input_next(struct mfs_archive_input *input, const void **bl
 {
 	int64_t size = fill(input);
 
+	if (size > (int64_t)BLOCK_MAX)
+		size = (int64_t)BLOCK_MAX;
 	if (size > 0) {
 		*block = input->pending;
 		take(input, (size_t)size);

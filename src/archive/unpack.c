@@ -49,11 +49,6 @@ static int feed_gzip(struct mfs__archive_unpack *unpack)
 		return fail_input(unpack);
 	if (size == 0)
 		return 0;
-	/* zlib counts in an unsigned int: what it does not take now is given back. */
-	if (size > INT32_MAX) {
-		(void)mfs__archive_input_seek(unpack->input, unpack->input->at - size + INT32_MAX);
-		size = INT32_MAX;
-	}
 	unpack->zlib.next_in = (Bytef *)(uintptr_t)block;
 	unpack->zlib.avail_in = (uInt)size;
 	return 1;
