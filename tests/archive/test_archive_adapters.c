@@ -356,6 +356,30 @@ static void a_large_file_of_unknown_size_comes_whole(void **state)
 	bytes_free(&bytes);
 }
 
+static void a_file_of_unknown_size_may_fill_the_quota(void **state)
+{
+	mfs *roomy = *state;
+	struct bytes bytes = list_of("LIST\nf 5000 full\n");
+	struct conduct conduct = {.says_no_size = true};
+
+	memset(bytes_extend(&bytes, 5000), 'f', 5000);
+	assert_code(expand_with(roomy, &bytes, &conduct, NULL), 1);
+	uint64_t used = used_bytes(roomy);
+	mfs_options options = {.struct_size = sizeof(options), .max_quota = used};
+	mfs *exact = new_workspace(&options);
+
+	assert_code(expand_with(exact, &bytes, &conduct, NULL), 1);
+	assert_int_equal(used_bytes(exact), used);
+	free_workspace(exact);
+	options.max_quota = used - 1;
+	mfs *tight = new_workspace(&options);
+
+	assert_code(expand_with(tight, &bytes, &conduct, NULL), MFS_EQUOTA);
+	assert_nothing(tight);
+	free_workspace(tight);
+	bytes_free(&bytes);
+}
+
 static void entries_that_are_left_out_need_not_be_read(void **state)
 {
 	mfs *fs = *state;
@@ -538,6 +562,7 @@ int main(void)
 		WORKSPACE_TEST(the_first_64_kib_are_probed_or_all_there_is),
 		WORKSPACE_TEST(what_read_gives_is_what_counts),
 		WORKSPACE_TEST(a_large_file_of_unknown_size_comes_whole),
+		WORKSPACE_TEST(a_file_of_unknown_size_may_fill_the_quota),
 		WORKSPACE_TEST(entries_that_are_left_out_need_not_be_read),
 		WORKSPACE_TEST(a_code_ends_the_expansion_with_its_reason),
 		WORKSPACE_TEST(a_source_that_fails_is_the_reason),

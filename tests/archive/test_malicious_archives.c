@@ -166,6 +166,13 @@ static void pax_hard_link(struct bytes *tar)
 	tar_link(tar, "link", TAR_HARD_LINK, "good");
 }
 
+/** The header itself has no target. */
+static void pax_hard_link_alone(struct bytes *tar)
+{
+	tar_pax(tar, "linkpath", "/etc/passwd", 11);
+	tar_link(tar, "link", TAR_HARD_LINK, "");
+}
+
 static void fifo(struct bytes *tar)
 {
 	tar_header(tar, "fifo", TAR_FIFO, NULL, 0);
@@ -238,6 +245,7 @@ static const struct bad bad_entries[] = {
 	{"a hard link to a file outside", hard_link_out, MFS_ENOTSUP},
 	{"a hard link with bytes", hard_link_with_bytes, MFS_ENOTSUP},
 	{"a hard link in pax", pax_hard_link, MFS_ENOTSUP},
+	{"a hard link in pax alone", pax_hard_link_alone, MFS_ENOTSUP},
 	{"a fifo", fifo, MFS_ENOTSUP},
 	{"a character device", char_device, MFS_ENOTSUP},
 	{"a block device", block_device, MFS_ENOTSUP},
