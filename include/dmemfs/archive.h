@@ -146,12 +146,16 @@ enum {
 	/**
 	 * Read everything that libarchive reads by itself: also 7-Zip, RAR, CAB, ISO 9660, cpio, ar and
 	 * so on, and what is compressed in other ways. No program is run for it. More code then meets
-	 * what may have been made by an enemy.
+	 * what may have been made by an enemy, and some of these formats keep lists of their entries in
+	 * memory that no quota limits.
 	 */
 	MFS_ARCHIVE_ALL_FORMATS = 1u << 0,
 };
 
-/** How far an expansion or a creation has come. Counts only grow. */
+/**
+ * How far an expansion or a creation has come. Counts only grow, but for `files` at the end of an
+ * atomic expansion, where those that are conflicts are taken out.
+ */
 typedef struct mfs_archive_progress {
 	uint64_t entries;     /**< met so far */
 	uint64_t files;       /**< written */
@@ -205,13 +209,14 @@ typedef struct mfs_archive_options {
  *
  * Reads tar (ustar, pax, GNU) and zip, plain or compressed by gzip, bzip2, xz, lzma, zstd or lz4;
  * more with MFS_ARCHIVE_ALL_FORMATS and with adapters. Checksums are looked at where the format has
- * them, for which a compressed archive is read to the end of its source. A tar may end after any
- * entry, as some writers leave its end out. A zip from a pipe, or that is compressed once more, is
- * read without its directory, so that links in it are taken for files that hold their targets; any
- * other has to have one, with at most 16 KiB of comment behind it.
+ * them, for which a compressed archive is read to the end of its source, up to 16 MiB behind its
+ * entries. A tar may end after any entry, as some writers leave its end out. A zip from a pipe, or
+ * that is compressed once more, is read without its directory, so that links in it are taken for
+ * files that hold their targets; any other has to have one, with at most 16 KiB of comment behind
+ * it.
  *
  * Names are bytes, whatever the locale; those that a format other than tar says are Unicode come as
- * UTF-8.
+ * UTF-8. libarchive ends a name at a NUL in it, and reads '\' as '/' in a zip that DOS has made.
  *
  * What has been read is charged to the quota at once; it is in mfs_import_begin()'s import until
  * all of it has come. So quota and max_nodes stop an archive that grows too large, and then nothing

@@ -294,6 +294,32 @@ static void a_sparse_file_of_pax_is_stopped(void **state)
 	bytes_free(&tar);
 }
 
+/** No byte of data, but a map that libarchive would make a list of, in memory of its own. */
+static void a_sparse_file_of_many_pieces_is_stopped(void **state)
+{
+	enum { PIECES = 1500000 };
+	struct bytes tar = {0};
+	struct bytes map = {0};
+	struct bytes records = {0};
+	char count[16];
+
+	(void)state;
+	tar_pax_record(&records, "GNU.sparse.major", "1", 1);
+	tar_pax_record(&records, "GNU.sparse.minor", "0", 1);
+	tar_pax_record(&records, "GNU.sparse.name", "sparse", 6);
+	tar_pax_record(&records, "GNU.sparse.realsize", "0", 1);
+	tar_pax_records(&tar, &records);
+	bytes_append(&map, count, (size_t)snprintf(count, sizeof(count), "%d\n", PIECES));
+	for (int i = 0; i < PIECES; i++) {
+		bytes_append(&map, "0\n0\n", 4);
+	}
+	tar_entry(&tar, "GNUSparseFile.0/sparse", TAR_FILE, map.data, map.size);
+	tar_end(&tar);
+	assert_stopped("a map of many pieces", &tar, MFS_EFORMAT, 0);
+	bytes_free(&map);
+	bytes_free(&tar);
+}
+
 /** What is sparse and small enough reads as zeros where it has no bytes. */
 static void small_sparse_files_come_in(void **state)
 {
@@ -438,6 +464,7 @@ int main(void)
 		cmocka_unit_test(claims_that_are_no_numbers_do_no_harm),
 		cmocka_unit_test(a_sparse_file_of_gnu_is_stopped),
 		cmocka_unit_test(a_sparse_file_of_pax_is_stopped),
+		cmocka_unit_test(a_sparse_file_of_many_pieces_is_stopped),
 		cmocka_unit_test(small_sparse_files_come_in),
 		cmocka_unit_test(a_million_entries_are_stopped),
 		cmocka_unit_test(a_zip_of_many_entries_is_stopped),

@@ -227,6 +227,25 @@ static void what_is_no_archive_is_refused(void **state)
 	}
 }
 
+/** What would be read without its directory could have links, which are not known then. */
+static void a_zip_that_can_be_sought_needs_its_directory(void **state)
+{
+	struct zip zip = {0};
+	mfs *fs = hostile_workspace();
+
+	(void)state;
+	zip_file(&zip, "a", "text");
+	zip_end(&zip);
+	mfs_archive_source source = mfs_archive_from_memory(zip.bytes.data, zip.bytes.size - 10);
+
+	assert_code(mfs_expand_archive(fs, "/", &source, NULL), MFS_EFORMAT);
+	assert_tree(fs, "/\n");
+	source = mfs_archive_from_memory(zip.bytes.data, zip.bytes.size);
+	assert_code(mfs_expand_archive(fs, "/", &source, NULL), 1);
+	free_workspace(fs);
+	bytes_free(&zip.bytes);
+}
+
 /*
  * Zips that contradict themselves
  */
@@ -359,6 +378,7 @@ int main(void)
 		cmocka_unit_test(changed_anywhere_it_does_no_harm),
 		cmocka_unit_test(damaged_data_is_noticed),
 		cmocka_unit_test(what_is_no_archive_is_refused),
+		cmocka_unit_test(a_zip_that_can_be_sought_needs_its_directory),
 		cmocka_unit_test(zips_may_lie_about_sizes),
 		cmocka_unit_test(zips_may_lie_about_names),
 		cmocka_unit_test(zip64_may_be_nonsense),
