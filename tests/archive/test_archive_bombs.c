@@ -298,10 +298,10 @@ static void a_sparse_file_of_pax_is_stopped(void **state)
 static void a_sparse_file_of_many_pieces_is_stopped(void **state)
 {
 	enum { PIECES = 1500000 };
+	static const char count[] = "1500000\n";
 	struct bytes tar = {0};
 	struct bytes map = {0};
 	struct bytes records = {0};
-	char count[16];
 
 	(void)state;
 	tar_pax_record(&records, "GNU.sparse.major", "1", 1);
@@ -309,7 +309,7 @@ static void a_sparse_file_of_many_pieces_is_stopped(void **state)
 	tar_pax_record(&records, "GNU.sparse.name", "sparse", 6);
 	tar_pax_record(&records, "GNU.sparse.realsize", "0", 1);
 	tar_pax_records(&tar, &records);
-	bytes_append(&map, count, (size_t)snprintf(count, sizeof(count), "%d\n", PIECES));
+	bytes_append(&map, count, sizeof(count) - 1);
 	for (int i = 0; i < PIECES; i++) {
 		bytes_append(&map, "0\n0\n", 4);
 	}
