@@ -7,6 +7,7 @@
  * they lie in the workspace's memory.
  */
 #include "options.h"
+#include "reporter.h"
 #include "writer.h"
 
 #include <dmemfs/archive.h>
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CALL "create_archive"
 
@@ -22,9 +22,6 @@
 #define DATA_PIECE ((size_t)256 << 10)
 /* Runs of a file that are asked for at a time. */
 #define RUNS 16
-/* Between two reports on a long entry. */
-#define REPORT_INTERVAL INT64_C(100000000)
-#define NS_PER_S        INT64_C(1000000000)
 /* What mfs_last_error() gives at most, with its NUL. */
 #define NOTE_SIZE      512
 #define LEVEL_MAX      9
@@ -39,9 +36,9 @@ struct creator {
 	const char *path; /* as the caller gave it */
 	mfs_archive_create_options options;
 	mfs_archive_progress progress;
-	int64_t reported_at; /* CLOCK_MONOTONIC_COARSE */
-	bool has_base;       /* the walk has come to its first level */
-	size_t base_length;  /* of that directory's path, 0 for the root */
+	struct mfs__archive_reporter reporter;
+	bool has_base;      /* the walk has come to its first level */
+	size_t base_length; /* of that directory's path, 0 for the root */
 	/* A failure that was got over has changed the thread's last error, which was `note`. */
 	bool has_noted;
 	char note[NOTE_SIZE];
@@ -74,31 +71,18 @@ static bool is_gone(struct creator *creator, int code)
  * Progress
  */
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 /* `name` is the entry's, NULL at the end. */
 static int report(struct creator *creator, const char *name)
 {
-	if (!creator->options.on_progress)
-		return 0;
 	creator->progress.path = name;
-	creator->reported_at = now_ns();
-	if (creator->options.on_progress(creator->options.user, &creator->progress))
-		return 0;
-	return fail(creator->path, MFS_ECANCELED);
+	return mfs__archive_report(&creator->reporter, &creator->progress)
+			   ? 0
+			   : fail(creator->path, MFS_ECANCELED);
 }
 
 static int report_now_and_then(struct creator *creator)
 {
-	if (!creator->options.on_progress || now_ns() - creator->reported_at < REPORT_INTERVAL)
-		return 0;
-	return report(creator, creator->name);
+	return mfs__archive_report_is_due(&creator->reporter) ? report(creator, creator->name) : 0;
 }
 
 /*
@@ -367,6 +351,8 @@ int64_t mfs_create_archive(mfs *fs, const char *path, int fd,
 	creator->fs = fs;
 	creator->path = path;
 	creator->options = given;
+	creator->reporter.on_progress = given.on_progress;
+	creator->reporter.user = given.user;
 	(void)snprintf(creator->note, sizeof creator->note, "%s", mfs_last_error());
 
 	int code = create(creator, fd);

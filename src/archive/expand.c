@@ -10,13 +10,13 @@
 #include "format.h"
 #include "input.h"
 #include "options.h"
+#include "reporter.h"
 
 #include <dmemfs/archive.h>
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CALL "expand_archive"
 
@@ -25,9 +25,6 @@
 #define UNKNOWN_PIECE ((int64_t)64 << 10)
 /* Files that say they have as much are refused at once if there is no room for them. */
 #define LARGE_FILE ((int64_t)1 << 20)
-/* Between two reports on a long entry. */
-#define REPORT_INTERVAL INT64_C(100000000)
-#define NS_PER_S        INT64_C(1000000000)
 /* What mfs_last_error() gives at most, with its NUL. */
 #define NOTE_SIZE 512
 
@@ -41,7 +38,7 @@ struct expansion {
 	void *archive;      /* the adapter's */
 	mfs_import *import; /* of all files, or of the one at work; NULL between two */
 	mfs_archive_progress progress;
-	int64_t reported_at;   /* CLOCK_MONOTONIC_COARSE */
+	struct mfs__archive_reporter reporter;
 	char noted[NOTE_SIZE]; /* the thread's last error before this call */
 	size_t to_length;
 	char path[MFS_PATH_MAX + 1]; /* of the entry at work: `to`, and from to_length on its own */
@@ -85,22 +82,9 @@ static void forget(const struct expansion *expansion)
  * Progress
  */
 
-static int64_t now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-	return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
-}
-
 static int report(struct expansion *expansion)
 {
-	const mfs_archive_options *options = &expansion->options;
-
-	if (!options->on_progress)
-		return 0;
-	expansion->reported_at = now();
-	if (options->on_progress(options->user, &expansion->progress))
+	if (mfs__archive_report(&expansion->reporter, &expansion->progress))
 		return 0;
 	return fail(expansion->progress.path ? expansion->progress.path : expansion->name,
 				MFS_ECANCELED, "canceled by its caller");
@@ -108,9 +92,7 @@ static int report(struct expansion *expansion)
 
 static int report_at_times(struct expansion *expansion)
 {
-	if (!expansion->options.on_progress || now() - expansion->reported_at < REPORT_INTERVAL)
-		return 0;
-	return report(expansion);
+	return mfs__archive_report_is_due(&expansion->reporter) ? report(expansion) : 0;
 }
 
 /*
@@ -504,6 +486,8 @@ static int64_t begin(mfs *fs, const char *to, const mfs_archive_source *source,
 	memset(expansion, 0, offsetof(struct expansion, path));
 	expansion->fs = fs;
 	expansion->options = options;
+	expansion->reporter.on_progress = options.on_progress;
+	expansion->reporter.user = options.user;
 	expansion->is_atomic = is_atomic;
 	bool has_name = source->kind == MFS_ARCHIVE_HOST_PATH || source->kind == MFS_ARCHIVE_FILE;
 	expansion->name = has_name && source->path ? source->path : "an archive";
