@@ -697,6 +697,25 @@ MFS_API int64_t mfs_copy_range(mfs_file *from, int64_t from_offset, mfs_file *to
 MFS_API int64_t mfs_read_to_fd(mfs_file *file, int64_t offset, int64_t size, int fd);
 
 /**
+ * Takes bytes of a file from where they are: `count` runs, in order, not to be written to and valid
+ * during the call, though not in a child that is forked from it. See mfs_read_in_place().
+ */
+typedef int64_t mfs_take(void *user, const struct iovec *runs, int count);
+
+/**
+ * Call take(user, runs, count) with up to `size` bytes from `offset`, where they lie in the file's
+ * memory, as of one instant: mfs_read_to_fd() for those who write otherwise. The cursor stays. It
+ * is called once, in this thread, with no lock held, with a count of 0 if there are no bytes, and
+ * may call any function of the library but mfs_free() of this workspace. Who overwrites a chunk
+ * meanwhile takes a copy of it. `size` may be INT64_MAX.
+ *
+ * Errors: those of mfs_pread(), and MFS_ENOMEM; `take` has not been called then.
+ * Returns what `take` returns.
+ */
+MFS_API int64_t mfs_read_in_place(mfs_file *file, int64_t offset, int64_t size, mfs_take *take,
+								  void *user);
+
+/**
  * Read up to `size` bytes from a descriptor of the host straight into the file's memory, from
  * `offset` on (mode "ab": at the end). The cursor stays.
  *
@@ -754,6 +773,12 @@ typedef struct mfs_info {
 	int64_t modified_at; /**< last change of the data, or of a directory's names; likewise */
 	uint64_t generation; /**< changes of the data so far; 0 for a directory */
 	bool is_dir;
+	/**
+	 * Tells files and directories from each other: no other one of the process has the same as long
+	 * as this one exists, or a handle or node of it is open. It keeps it when it gets another name;
+	 * after it is gone, another one may get it.
+	 */
+	uint64_t inode;
 } mfs_info;
 
 /**
@@ -876,8 +901,91 @@ MFS_API bool mfs_is_file(mfs *fs, const char *path);
  */
 MFS_API int mfs_stat(mfs *fs, const char *path, mfs_info *out);
 
+/**
+ * The same for an open file, whatever its name is now, also when it has been removed. Does not wait
+ * for the file's lock.
+ *
+ * Errors: MFS_EBADF, MFS_EINVAL. Returns 0 and the figures in *out.
+ */
+MFS_API int mfs_fstat(mfs_file *file, mfs_info *out);
+
+/**
+ * Set when a file's data, or a directory's names, changed last, in nanoseconds since 1970-01-01
+ * UTC; any number will do. The generation stays. Waits for a file's lock up to the workspace's
+ * default_lock_timeout.
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EBUSY, MFS_ETIMEDOUT, MFS_EINVAL, MFS_ENAMETOOLONG,
+ * MFS_ENOMEM. Returns 0.
+ */
+MFS_API int mfs_set_modified(mfs *fs, const char *path, int64_t modified_at);
+
 /** Returns a file's size in bytes; MFS_EISDIR for a directory; errors as mfs_stat(). */
 MFS_API int64_t mfs_get_size(mfs *fs, const char *path);
+
+/*
+ * Nodes
+ *
+ * A node stands for a file or a directory itself, whatever its name is: it goes with it when that,
+ * or a directory above, is renamed, by whomever. It is what a descriptor of a directory is to the
+ * "at" calls of POSIX. It holds no lock and prevents no change, and any number of threads may use
+ * one. Until it is given back it counts as an open handle for mfs_free(); a child has its own after
+ * a fork.
+ *
+ * The calls below take paths that start at the directory `base`, instead of at the root; ".." above
+ * it is MFS_EINVAL. "" is `base` itself, which may then be a file, too. When `base` has been
+ * removed they give MFS_ENOENT. For all else they are what their namesakes are, but that a tree
+ * which mfs_rmtree() removes goes at one instant for paths from the root only: for those who start
+ * inside of it, one directory after the other, until the call returns.
+ */
+
+/** A reference to a file or directory. Opaque. */
+typedef struct mfs_node mfs_node;
+
+/** The root's node. Errors: MFS_EINVAL, MFS_ENOMEM. Returns 0; to be given to mfs_node_put(). */
+MFS_API int mfs_node_root(mfs *fs, mfs_node **out);
+
+/**
+ * The node of what a path names. To be given to mfs_node_put().
+ *
+ * Errors: MFS_ENOENT, MFS_ENOTDIR, MFS_EINVAL, MFS_ENAMETOOLONG, MFS_ENOMEM.
+ * Returns 0 and the node in *out.
+ */
+MFS_API int mfs_node_get(mfs_node *base, const char *path, mfs_node **out);
+
+/** Give a node back; NULL is allowed. No other call with it may be under way. Returns 0. */
+MFS_API int mfs_node_put(mfs_node *node);
+
+/**
+ * mfs_stat() of what a node stands for: also when it has been removed, its last figures. Takes no
+ * lock. Errors: MFS_EINVAL. Returns 1 as long as it has a name, 0 when it has been removed.
+ */
+MFS_API int mfs_node_stat(mfs_node *node, mfs_info *out);
+
+/** mfs_stat() from a node on. */
+MFS_API int mfs_stat_at(mfs_node *base, const char *path, mfs_info *out);
+
+/** mfs_open_ex() from a node on. */
+MFS_API int mfs_open_at(mfs_node *base, const char *path, const char *mode,
+						const mfs_open_options *options, mfs_file **out);
+
+/** mfs_mkdir() from a node on. */
+MFS_API int mfs_mkdir_at(mfs_node *base, const char *path, unsigned flags);
+
+/** Flags of mfs_remove_at(); at most one of them. */
+enum {
+	MFS_REMOVE_FILE = 1u << 0,      /**< a directory is MFS_EISDIR */
+	MFS_REMOVE_DIRECTORY = 1u << 1, /**< a file is MFS_ENOTDIR */
+};
+
+/** mfs_remove() from a node on. `flags`: 0, MFS_REMOVE_FILE or MFS_REMOVE_DIRECTORY. */
+MFS_API int mfs_remove_at(mfs_node *base, const char *path, unsigned flags);
+
+/** mfs_rename() from a node to another, both of one workspace (MFS_EINVAL). */
+MFS_API int mfs_rename_at(mfs_node *from_base, const char *from, mfs_node *to_base, const char *to,
+						  unsigned flags);
+
+/** mfs_set_modified() from a node on. */
+MFS_API int mfs_set_modified_at(mfs_node *base, const char *path, int64_t modified_at);
 
 /*
  * Looking at trees
@@ -904,6 +1012,9 @@ typedef struct mfs_entry {
  * Returns 0 and the iterator in *out, to be closed with mfs_closedir().
  */
 MFS_API int mfs_opendir(mfs *fs, const char *path, mfs_dir **out);
+
+/** mfs_opendir() from a node on. */
+MFS_API int mfs_opendir_at(mfs_node *base, const char *path, mfs_dir **out);
 
 /** The next name. Returns 1 with *entry filled, 0 at the end, or MFS_EINVAL. */
 MFS_API int mfs_readdir(mfs_dir *dir, mfs_entry *entry);

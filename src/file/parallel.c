@@ -28,6 +28,8 @@ struct mfs__parallel *mfs__parallel_new(void)
 	struct mfs__parallel *parallel = (struct mfs__parallel *)(void *)at;
 	memset(parallel, 0, sizeof *parallel);
 	parallel->block = block;
+	for (unsigned i = 0; i < MFS__PARALLEL_STRIPES; i++)
+		atomic_init(&parallel->stripes[i].modified_at, MFS__PARALLEL_NEVER);
 	atomic_init(&parallel->closed, 1);
 	return parallel;
 }
@@ -165,11 +167,21 @@ void mfs__parallel_add(struct mfs__parallel *parallel, uint64_t *generation, int
 		for (unsigned i = 0; i < MFS__PARALLEL_STRIPES; i++) {
 			uint64_t word = atomic_load_explicit(&parallel->stripes[i].word, memory_order_relaxed);
 			sum += word / MFS__PARALLEL_CHANGE;
+			/* pairs with mfs__parallel_forget_times: who sees that it is forgotten sees that the
+			 * file's attributes are changing */
 			int64_t at =
-				atomic_load_explicit(&parallel->stripes[i].modified_at, memory_order_relaxed);
+				atomic_load_explicit(&parallel->stripes[i].modified_at, memory_order_acquire);
 			if (at > *modified_at)
 				*modified_at = at;
 		}
 	}
 	*generation += sum;
+}
+
+void mfs__parallel_forget_times(struct mfs__parallel *parallel)
+{
+	/* pairs with mfs__parallel_add */
+	for (unsigned i = 0; i < MFS__PARALLEL_STRIPES; i++)
+		atomic_store_explicit(&parallel->stripes[i].modified_at, MFS__PARALLEL_NEVER,
+							  memory_order_release);
 }

@@ -39,10 +39,12 @@
 #define MFS__PARALLEL_CHANGE (UINT64_C(1) << 16)
 #define MFS__PARALLEL_INSIDE (MFS__PARALLEL_CHANGE - 1)
 
+#define MFS__PARALLEL_NEVER INT64_MIN
+
 struct mfs__parallel_stripe {
 	/* Atomic: the stripe's threads add, others read. */
 	_Alignas(2 * MFS__CACHE_LINE) _Atomic uint64_t word;
-	/* Atomic: when one of them last changed the data. */
+	/* Atomic: when one of them last changed the data; MFS__PARALLEL_NEVER: not since then. */
 	_Atomic int64_t modified_at;
 };
 
@@ -87,5 +89,8 @@ void mfs__parallel_write(struct mfs__parallel *parallel, struct mfs__chunk_list 
 
 /** Add to *generation what parallel calls did, and move *modified_at on to when. */
 void mfs__parallel_add(struct mfs__parallel *parallel, uint64_t *generation, int64_t *modified_at);
+
+/** Forget when. The file's lock is held exclusively, and its attributes are being changed. */
+void mfs__parallel_forget_times(struct mfs__parallel *parallel);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "fs/listing.h"
+#include "fs/node.h"
 
 struct mfs_dir {
 	mfs *fs;
@@ -10,17 +11,13 @@ struct mfs_dir {
 	size_t next;
 };
 
-int mfs_opendir(mfs *fs, const char *path, mfs_dir **out)
+static int open_directory(mfs *fs, struct mfs__node *start, const char *path, mfs_dir **out)
 {
-	if (out)
-		*out = NULL;
-	if (!fs || !path || !out)
-		return mfs__fail_path(MFS_EINVAL, "opendir", path);
 	struct mfs_dir *dir = mfs__alloc(sizeof *dir);
 	if (!dir)
 		return mfs__fail_path(MFS_ENOMEM, "opendir", path);
 	*dir = (struct mfs_dir){.fs = fs};
-	int code = mfs__listing_of(fs, path, MFS__LIST_INFO, &dir->listing);
+	int code = mfs__listing_of(fs, start, path, MFS__LIST_INFO, &dir->listing);
 	if (code) {
 		mfs__free(dir, sizeof *dir);
 		return mfs__fail_path(code, "opendir", path);
@@ -28,6 +25,24 @@ int mfs_opendir(mfs *fs, const char *path, mfs_dir **out)
 	mfs__count(&fs->counters[mfs__stripe()].handles, 1);
 	*out = dir;
 	return 0;
+}
+
+int mfs_opendir(mfs *fs, const char *path, mfs_dir **out)
+{
+	if (out)
+		*out = NULL;
+	if (!fs || !path || !out)
+		return mfs__fail_path(MFS_EINVAL, "opendir", path);
+	return open_directory(fs, NULL, path, out);
+}
+
+int mfs_opendir_at(mfs_node *base, const char *path, mfs_dir **out)
+{
+	if (out)
+		*out = NULL;
+	if (!base || !path || !out)
+		return mfs__fail_path(MFS_EINVAL, "opendir", path);
+	return open_directory(base->fs, base->node, path, out);
 }
 
 int mfs_readdir(mfs_dir *dir, mfs_entry *entry)

@@ -95,18 +95,20 @@ static void fork_child(void)
 	mfs__staging_fork_child();
 }
 
-static void install_hooks_once(void)
+static void prepare_process_once(void)
 {
 	static const struct mfs__fork_hooks hooks = {fork_prepare, fork_parent, fork_child};
+
+	mfs__inode_numbers_init();
 
 	mfs__fork_install(&hooks);
 }
 
-static void install_fork_hooks(void)
+static void prepare_process(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	(void)pthread_once(&once, install_hooks_once);
+	(void)pthread_once(&once, prepare_process_once);
 }
 
 int mfs_new(const mfs_options *options, mfs **out)
@@ -122,7 +124,7 @@ int mfs_new(const mfs_options *options, mfs **out)
 	if (fault)
 		return mfs__fail(MFS_EINVAL, fault);
 
-	install_fork_hooks();
+	prepare_process();
 	/* The counters want whole cache lines of their own, which malloc does not promise. */
 	struct mfs *fs = mfs__alloc_aligned(_Alignof(struct mfs), sizeof *fs);
 	if (!fs)

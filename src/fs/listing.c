@@ -433,7 +433,7 @@ static int list_path(mfs *fs, struct mfs__path *path, enum mfs__listing_kind kin
 	return code;
 }
 
-int mfs__listing_of(mfs *fs, const char *text, enum mfs__listing_kind kind,
+int mfs__listing_of(mfs *fs, struct mfs__node *start, const char *text, enum mfs__listing_kind kind,
 					struct mfs__listing *out)
 {
 	struct mfs__path path;
@@ -441,6 +441,7 @@ int mfs__listing_of(mfs *fs, const char *text, enum mfs__listing_kind kind,
 	int code = mfs__path_begin(&path, text);
 	if (code)
 		return code;
+	path.start = start;
 	code = list_path(fs, &path, kind, out);
 	mfs__path_end(&path);
 	if (code)
@@ -463,7 +464,7 @@ int64_t mfs_listdir(mfs *fs, const char *path, char ***names)
 		*names = NULL;
 	if (!fs || !path || !names)
 		return mfs__fail_path(MFS_EINVAL, "listdir", path);
-	int code = mfs__listing_of(fs, path, MFS__LIST_NAMES, &listing);
+	int code = mfs__listing_of(fs, NULL, path, MFS__LIST_NAMES, &listing);
 	if (code)
 		return mfs__fail_path(code, "listdir", path);
 	listing.names[listing.count] = NULL;

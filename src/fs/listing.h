@@ -70,12 +70,12 @@ int mfs__listing_read(struct mfs__directory *directory, enum mfs__listing_kind k
 int mfs__listing_sort(struct mfs__listing *listing);
 
 /**
- * Read and sort the names of a path's directory, as they were at an instant at which the path led
- * there.
+ * Read and sort the names of a path's directory, as they were at an instant at which the path,
+ * which starts at a pinned node or, for NULL, at the root, led there.
  *
  * Errors: as mfs_listdir(). Returns 0 and the listing in *out, to be freed.
  */
-int mfs__listing_of(mfs *fs, const char *text, enum mfs__listing_kind kind,
+int mfs__listing_of(mfs *fs, struct mfs__node *start, const char *text, enum mfs__listing_kind kind,
 					struct mfs__listing *out);
 
 /** Free a listing. It is then all zeros. */
@@ -98,6 +98,7 @@ static inline mfs_info mfs__info_of(struct mfs__node *node)
 		.modified_at = attributes.modified_at,
 		.generation = attributes.generation,
 		.is_dir = node->is_dir,
+		.inode = mfs__node_inode(node),
 	};
 }
 

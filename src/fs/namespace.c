@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/test_hook.h"
+#include "fs/node.h"
 
 void mfs__bury_node(mfs *fs, struct mfs__dentry *dentry, bool data_stays)
 {
@@ -121,15 +122,16 @@ static int try_mkdir(mfs *fs, struct mfs__path *path, bool exist_ok, const struc
 	return code;
 }
 
-int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
+static int make_directory(mfs *fs, struct mfs__node *start, const char *path, unsigned flags)
 {
 	struct mfs__path walked;
 
-	if (!fs || !path || (flags & ~(unsigned)MFS_EXIST_OK))
+	if (!path || (flags & ~(unsigned)MFS_EXIST_OK))
 		return mfs__fail_path(MFS_EINVAL, "mkdir", path);
 	int code = mfs__path_begin(&walked, path);
 	if (code)
 		return mfs__fail_path(code, "mkdir", path);
+	walked.start = start;
 	unsigned gate = mfs__gate_enter();
 	struct mfs__tries tries = {.tree = &fs->tree};
 	while ((code = try_mkdir(fs, &walked, (flags & MFS_EXIST_OK) != 0, &tries)) == MFS__AGAIN)
@@ -141,6 +143,20 @@ int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
 	if (code && !mfs__is_limit_error(code))
 		(void)mfs__fail_path(code, "mkdir", path);
 	return code;
+}
+
+int mfs_mkdir(mfs *fs, const char *path, unsigned flags)
+{
+	if (!fs)
+		return mfs__fail_path(MFS_EINVAL, "mkdir", path);
+	return make_directory(fs, NULL, path, flags);
+}
+
+int mfs_mkdir_at(mfs_node *base, const char *path, unsigned flags)
+{
+	if (!base)
+		return mfs__fail_path(MFS_EINVAL, "mkdir", path);
+	return make_directory(base->fs, base->node, path, flags);
 }
 
 /*
@@ -213,13 +229,27 @@ static int remove_locked(mfs *fs, struct removing *r)
 	return 0;
 }
 
-static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries)
+/* May `flags` of mfs_remove_at() remove this? */
+static int check_kind(const struct removing *r, unsigned flags)
+{
+	if (r->entry.directory)
+		return flags & MFS_REMOVE_FILE ? MFS_EISDIR : 0;
+	return flags & MFS_REMOVE_DIRECTORY ? MFS_ENOTDIR : 0;
+}
+
+static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *tries,
+					  unsigned flags)
 {
 	struct removing r = {0};
 
 	int code = mfs__entry_find(fs, path, tries, &r.entry);
 	if (code)
 		return code;
+	code = check_kind(&r, flags);
+	if (code) {
+		mfs__entry_unpin(&r.entry);
+		return code;
+	}
 	struct mfs__directory *parent = r.entry.found.parent;
 	/* A child must be empty and stay so, so it is locked, too. */
 	struct mfs__directory *second = r.entry.directory ? r.entry.directory : parent;
@@ -236,30 +266,45 @@ static int try_remove(mfs *fs, struct mfs__path *path, const struct mfs__tries *
 	return code;
 }
 
-int mfs__remove(mfs *fs, struct mfs__path *path)
+int mfs__remove(mfs *fs, struct mfs__path *path, unsigned flags)
 {
 	struct mfs__tries tries = {.tree = &fs->tree};
 	int code;
 
-	while ((code = try_remove(fs, path, &tries)) == MFS__AGAIN)
+	while ((code = try_remove(fs, path, &tries, flags)) == MFS__AGAIN)
 		mfs__tries_again(&tries);
 	mfs__tries_end(&tries);
 	return code;
 }
 
-int mfs_remove(mfs *fs, const char *path)
+static int remove_path(mfs *fs, struct mfs__node *start, const char *path, unsigned flags)
 {
 	struct mfs__path walked;
 
-	if (!fs || !path)
+	if (!path)
 		return mfs__fail_path(MFS_EINVAL, "remove", path);
 	int code = mfs__path_begin(&walked, path);
 	if (code)
 		return mfs__fail_path(code, "remove", path);
+	walked.start = start;
 	unsigned gate = mfs__gate_enter();
-	code = mfs__remove(fs, &walked);
+	code = mfs__remove(fs, &walked, flags);
 	mfs__gate_leave(gate);
 	mfs__path_end(&walked);
 	mfs__call_end();
 	return code ? mfs__fail_path(code, "remove", path) : 0;
+}
+
+int mfs_remove(mfs *fs, const char *path)
+{
+	return fs ? remove_path(fs, NULL, path, 0) : mfs__fail_path(MFS_EINVAL, "remove", path);
+}
+
+int mfs_remove_at(mfs_node *base, const char *path, unsigned flags)
+{
+	const unsigned both = MFS_REMOVE_FILE | MFS_REMOVE_DIRECTORY;
+
+	if (!base || (flags & ~both) || flags == both)
+		return mfs__fail_path(MFS_EINVAL, "remove", path);
+	return remove_path(base->fs, base->node, path, flags);
 }

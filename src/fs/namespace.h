@@ -69,7 +69,7 @@ struct mfs__chain {
 int mfs__chain_build(mfs *fs, struct mfs__directory *parent, const struct mfs__name *leaf,
 					 struct mfs__path_cursor rest, struct mfs__chain *chain);
 
-/** Remove a file, or an empty directory: mfs_remove() without the gate and the message. */
-int mfs__remove(mfs *fs, struct mfs__path *path);
+/** Remove a file, or an empty directory: mfs_remove_at() without the gate and the message. */
+int mfs__remove(mfs *fs, struct mfs__path *path, unsigned flags);
 
 #endif

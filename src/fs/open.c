@@ -9,6 +9,7 @@
 #include "fs/handle_table.h"
 #include "fs/import.h"
 #include "fs/lock_wait.h"
+#include "fs/node.h"
 #include "tree/file_lock.h"
 
 #include <string.h>
@@ -161,7 +162,10 @@ free_file:
 /* Inside the section in which the file was found: count in, with the file's lock held. */
 static bool count_in(struct opening *o, struct mfs__file *file, const struct mfs__lookup *found)
 {
-	return mfs__node_hold(&file->node, found->dentry->renames, &o->fs->tree.moves, found->moves);
+	/* Without a dentry it was not found by a name: whichever it has now will do. */
+	uint32_t renames = found->dentry ? found->dentry->renames : mfs__node_renames(&file->node);
+
+	return mfs__node_hold(&file->node, renames, &o->fs->tree.moves, found->moves);
 }
 
 /*
@@ -496,13 +500,15 @@ static int set_up(struct opening *o, const char *mode, const mfs_open_options *o
 }
 
 /* Open, and wait for quota where that is wanted. A failure is noted for `call`. */
-static int open_path(struct opening *o, const char *call, const char *path, mfs_file **out)
+static int open_path(struct opening *o, const char *call, struct mfs__node *start, const char *path,
+					 mfs_file **out)
 {
 	struct mfs__path walked;
 
 	int code = mfs__path_begin(&walked, path);
 	if (code)
 		return mfs__fail_path(code, call, path);
+	walked.start = start;
 	do {
 		o->gate = mfs__gate_enter();
 		code = open_inside(o, &walked, out);
@@ -526,7 +532,19 @@ int mfs_open_ex(mfs *fs, const char *path, const char *mode, const mfs_open_opti
 		return mfs__fail(MFS_EINVAL, "mfs_open: NULL");
 	struct opening o = {.fs = fs};
 	int code = set_up(&o, mode, options);
-	return code ? code : open_path(&o, "open", path, out);
+	return code ? code : open_path(&o, "open", NULL, path, out);
+}
+
+int mfs_open_at(mfs_node *base, const char *path, const char *mode, const mfs_open_options *options,
+				mfs_file **out)
+{
+	if (out)
+		*out = NULL;
+	if (!base || !path || !mode || !out)
+		return mfs__fail(MFS_EINVAL, "mfs_open_at: NULL");
+	struct opening o = {.fs = base->fs};
+	int code = set_up(&o, mode, options);
+	return code ? code : open_path(&o, "open", base->node, path, out);
 }
 
 int mfs_import_open(mfs_import *import, const char *path, const char *mode,
@@ -540,7 +558,7 @@ int mfs_import_open(mfs_import *import, const char *path, const char *mode,
 	int code = set_up(&o, mode, options);
 	if (!code && o.shared)
 		code = mfs__fail(MFS_EINVAL, "mfs_import_open: MFS_O_SHARED");
-	return code ? code : open_path(&o, "open in an import", path, out);
+	return code ? code : open_path(&o, "open in an import", NULL, path, out);
 }
 
 int mfs_open(mfs *fs, const char *path, const char *mode, mfs_file **out)

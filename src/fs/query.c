@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls that look at one path: exists, stat. They take no lock and write nothing shared. */
+/* Calls that look at one path, or one handle: exists, stat. They take no lock but the handle's. */
 #include "base/error.h"
 #include "base/fork.h"
 #include "base/test_hook.h"
+#include "fs/handle_table.h"
 #include "fs/listing.h"
+#include "fs/node.h"
 
 #include <sched.h>
 
@@ -121,15 +123,16 @@ static int stat_settled(mfs *fs, struct mfs__path *path, mfs_info *out)
 	return code;
 }
 
-int mfs_stat(mfs *fs, const char *path, mfs_info *out)
+static inline int stat_path(mfs *fs, struct mfs__node *start, const char *path, mfs_info *out)
 {
 	struct mfs__path walked;
 
-	if (!fs || !path || !out)
+	if (!path || !out)
 		return mfs__fail_path(MFS_EINVAL, "stat", path);
 	int code = mfs__path_begin(&walked, path);
 	if (mfs__unlikely(code))
 		return mfs__fail_path(code, "stat", path);
+	walked.start = start;
 	unsigned tries = 0;
 	while ((code = try_stat(fs, &walked, MFS__LOOKUP_UNGATED, out)) == MFS__AGAIN &&
 		   ++tries < STAT_TRIES)
@@ -138,6 +141,32 @@ int mfs_stat(mfs *fs, const char *path, mfs_info *out)
 		code = stat_settled(fs, &walked, out);
 	mfs__path_end(&walked);
 	return code ? mfs__fail_path(code, "stat", path) : 0;
+}
+
+int mfs_stat(mfs *fs, const char *path, mfs_info *out)
+{
+	return fs ? stat_path(fs, NULL, path, out) : mfs__fail_path(MFS_EINVAL, "stat", path);
+}
+
+int mfs_stat_at(mfs_node *base, const char *path, mfs_info *out)
+{
+	if (!base)
+		return mfs__fail_path(MFS_EINVAL, "stat", path);
+	return stat_path(base->fs, base->node, path, out);
+}
+
+int mfs_fstat(mfs_file *file, mfs_info *out)
+{
+	if (!out)
+		return mfs__fail(MFS_EINVAL, "mfs_fstat: NULL");
+	struct mfs__handle *handle = mfs__handle_lock(file, false);
+	if (!handle)
+		return MFS_EBADF;
+	mfs__rcu_lock();
+	*out = mfs__info_of(&handle->file->node);
+	mfs__rcu_unlock();
+	mfs__handle_unlock(handle, false);
+	return 0;
 }
 
 int64_t mfs_get_size(mfs *fs, const char *path)

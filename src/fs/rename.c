@@ -15,6 +15,7 @@
 #include "base/fork.h"
 #include "base/test_hook.h"
 #include "fs/namespace.h"
+#include "fs/node.h"
 #include "tree/region.h"
 
 /* One of the two ends. */
@@ -30,6 +31,8 @@ struct place {
 
 struct renaming {
 	mfs *fs;
+	struct mfs__node *from_start; /* of the paths, pinned; NULL: the root */
+	struct mfs__node *to_start;
 	struct mfs__path from_path;
 	struct mfs__path to_path;
 	unsigned flags;
@@ -125,9 +128,21 @@ static int find_to(struct renaming *r)
 	return found->moves == r->from.found.moves ? pin_place(r, &r->to) : MFS__AGAIN;
 }
 
+/*
+ * With the mutex of claims: is a directory in a tree that is being removed? Only paths that start
+ * at a node lead there. It may be alive itself, when those above are gone already.
+ */
+static bool is_being_removed(const struct mfs__directory *directory)
+{
+	return (atomic_load_explicit(&directory->node.hold, memory_order_relaxed) &
+			MFS__HOLD_CLAIMED) != 0;
+}
+
 /* With the mutex of claims: would a directory come below itself? */
 static int check_ancestors(struct renaming *r)
 {
+	if (is_being_removed(r->from.found.parent) || is_being_removed(r->to.found.parent))
+		return MFS__AGAIN;
 	if (r->from.directory && mfs__tree_is_below(r->to.found.parent, r->from.directory))
 		return MFS_EINVAL;
 	r->to_is_at_fault = false;
@@ -505,6 +520,8 @@ static int rename_paths(struct renaming *r, const char *call, const char *from, 
 	code = mfs__path_begin(&r->to_path, to);
 	if (code)
 		return mfs__fail_path(code, call, to);
+	r->from_path.start = r->from_start;
+	r->to_path.start = r->to_start;
 	r->tries.tree = &r->fs->tree;
 	unsigned gate = mfs__gate_enter();
 	while ((code = try_rename(r)) == MFS__AGAIN)
@@ -519,13 +536,33 @@ static int rename_paths(struct renaming *r, const char *call, const char *from, 
 	return code;
 }
 
-int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags)
+static bool rename_flags_are_valid(unsigned flags)
 {
 	const unsigned both = MFS_RENAME_REPLACE | MFS_RENAME_EXCHANGE;
 
-	if (!fs || !from || !to || (flags & ~both) || flags == both)
+	return !(flags & ~both) && flags != both;
+}
+
+int mfs_rename(mfs *fs, const char *from, const char *to, unsigned flags)
+{
+	if (!fs || !from || !to || !rename_flags_are_valid(flags))
 		return mfs__fail_path(MFS_EINVAL, "rename", from);
 	struct renaming r = {.fs = fs, .flags = flags};
+	return rename_paths(&r, "rename", from, to);
+}
+
+int mfs_rename_at(mfs_node *from_base, const char *from, mfs_node *to_base, const char *to,
+				  unsigned flags)
+{
+	if (!from_base || !from || !to_base || !to || !rename_flags_are_valid(flags) ||
+		from_base->fs != to_base->fs)
+		return mfs__fail_path(MFS_EINVAL, "rename", from);
+	struct renaming r = {
+		.fs = from_base->fs,
+		.from_start = from_base->node,
+		.to_start = to_base->node,
+		.flags = flags,
+	};
 	return rename_paths(&r, "rename", from, to);
 }
 

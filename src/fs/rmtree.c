@@ -113,7 +113,7 @@ static int try_rmtree(struct burial *burial, struct mfs__path *path, struct mfs_
 		mfs__entry_unpin(&entry);
 		mfs__tries_end(tries);
 		/* Meanwhile it may have become a directory. */
-		code = mfs__remove(fs, path);
+		code = mfs__remove(fs, path, 0);
 		return code == MFS_ENOTEMPTY ? MFS__AGAIN : code;
 	}
 	mfs__tries_exclusive(tries);

@@ -75,8 +75,7 @@ void mfs__directory_unclaim(struct mfs__directory *directory);
 /** Has it been removed? Under its mutex the answer stays true. */
 static inline bool mfs__directory_is_dead(struct mfs__directory *directory)
 {
-	return (atomic_load_explicit(&directory->node.hold, memory_order_relaxed) &
-			MFS__HOLD_UNLINKED) != 0;
+	return mfs__node_is_unlinked(&directory->node);
 }
 
 /** A name that is to go, or to come: one of the two. */

@@ -66,12 +66,16 @@ static int walk(struct mfs__directory *root, const struct mfs__path *path, struc
 				struct mfs__path_cursor *rest, enum mfs__lookup_mode mode)
 {
 	struct mfs__path_cursor cursor = mfs__path_start(path);
-	struct mfs__node *node = &root->node;
+	struct mfs__node *node = path->start ? path->start : &root->node;
 
 	out->parent = NULL;
 	out->dentry = NULL;
 	if (rest)
 		*rest = (struct mfs__path_cursor){cursor.end, cursor.end}; /* nothing */
+	/* In the same section as the steps: if it is removed later, what is below it is retired later.
+	 */
+	if (mfs__unlikely(path->start && mfs__node_is_unlinked(node)))
+		return end_early(&cursor, MFS_ENOENT);
 	for (;;) {
 		struct mfs__path_cursor before = cursor;
 		struct mfs__name name;

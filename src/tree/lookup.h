@@ -13,10 +13,10 @@
 
 /** Where a path leads. Valid inside the read-side section in which it was found. */
 struct mfs__lookup {
-	struct mfs__directory *parent; /* NULL for the root itself */
+	struct mfs__directory *parent; /* NULL for the root itself, or the start */
 	struct mfs__name leaf;         /* in the path's text */
 	struct mfs__node *node;        /* NULL: the parent has no such name */
-	struct mfs__dentry *dentry;    /* by which the node was found; NULL for the root */
+	struct mfs__dentry *dentry;    /* by which the node was found; NULL likewise */
 	uint64_t moves;                /* the tree's count, at the instant that all this was so */
 	bool is_renewed;               /* the section was ended meanwhile, and another one begun */
 };
@@ -29,13 +29,14 @@ enum mfs__lookup_mode {
 };
 
 /**
- * Walk a path from the root. To be called inside a read-side section; it may end that section and
- * begin another one, to fold a path with "..", or to take a mutex because changes keep coming in
- * between.
+ * Walk a path from the root, or from the node at which it starts; where that is what the path
+ * names, there is no parent and no dentry, as for the root. To be called inside a read-side
+ * section; it may end that section and begin another one, to fold a path with "..", or to take a
+ * mutex because changes keep coming in between.
  *
- * Errors: MFS_ENOENT (no parent), MFS_ENOTDIR (a parent is a file), MFS_EINVAL (above the root),
- * MFS_ENAMETOOLONG, MFS_ENOMEM.
- * Returns 0; the last component may be missing, then out->node is NULL.
+ * Errors: MFS_ENOENT (no parent, a start that was removed), MFS_ENOTDIR (a parent is a file),
+ * MFS_EINVAL (above the root), MFS_ENAMETOOLONG, MFS_ENOMEM. Returns 0; the last component may be
+ * missing, then out->node is NULL.
  */
 int mfs__lookup(struct mfs__tree *tree, struct mfs__path *path, struct mfs__lookup *out,
 				enum mfs__lookup_mode mode);

@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * What a name takes in its directory's table: its hash, a pointer, and a share of a slot and of the
@@ -152,6 +153,24 @@ uint64_t mfs__first_charge(bool is_dir, size_t length)
 	size_t block = is_dir ? sizeof(struct mfs__directory) : sizeof(struct mfs__file);
 
 	return block + dentry_size(length) + ENTRY_BYTES;
+}
+
+/* Odd, so that the product is another one for each address. Set before the first workspace is made,
+ * and constant from then on. */
+static uint64_t inode_factor = 1;
+
+void mfs__inode_numbers_init(void)
+{
+	uint64_t random;
+
+	/* Whoever sees the numbers, through a mount say, need not learn addresses. */
+	if (getentropy(&random, sizeof random) == 0)
+		inode_factor = random | 1;
+}
+
+uint64_t mfs__node_inode(const struct mfs__node *node)
+{
+	return (uint64_t)(uintptr_t)node * inode_factor;
 }
 
 bool mfs__node_acquire(struct mfs__node *node, uint64_t counts)
@@ -344,6 +363,20 @@ void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generation
 	atomic_store_explicit(&node->size, size, memory_order_release);
 	atomic_store_explicit(&node->generation, generation + generations, memory_order_release);
 	atomic_store_explicit(&node->modified_at, mfs__timestamp(), memory_order_release);
+	end_change(node, seq);
+}
+
+void mfs__node_set_modified(struct mfs__node *node, int64_t modified_at)
+{
+	struct mfs__parallel *parallel = NULL;
+
+	if (!node->is_dir)
+		parallel = atomic_load_explicit(&mfs__file_of(node)->parallel, memory_order_relaxed);
+	uint32_t seq = begin_change(node);
+	if (parallel)
+		mfs__parallel_forget_times(parallel);
+	/* pairs with mfs__node_attributes: the odd number comes before this */
+	atomic_store_explicit(&node->modified_at, modified_at, memory_order_release);
 	end_change(node, seq);
 }
 

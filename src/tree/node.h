@@ -214,6 +214,26 @@ bool mfs__node_acquire(struct mfs__node *node, uint64_t counts);
 bool mfs__node_hold(struct mfs__node *node, uint32_t renames, const _Atomic uint64_t *moves,
 					uint64_t moves_seen);
 
+/** Has the node been removed? The caller is inside a read-side section or has a pin. */
+static inline bool mfs__node_is_unlinked(struct mfs__node *node)
+{
+	return (atomic_load_explicit(&node->hold, memory_order_relaxed) & MFS__HOLD_UNLINKED) != 0;
+}
+
+/** Choose how inode numbers are made of addresses, once, before the first is asked for. */
+void mfs__inode_numbers_init(void);
+
+/** The number of mfs_info.inode. */
+uint64_t mfs__node_inode(const struct mfs__node *node);
+
+/** How often a file has got another name so far. */
+static inline uint32_t mfs__node_renames(struct mfs__node *node)
+{
+	uint64_t hold = atomic_load_explicit(&node->hold, memory_order_relaxed);
+
+	return (uint32_t)((hold & MFS__HOLD_RENAMES) / MFS__HOLD_RENAME);
+}
+
 /** Has a file still the name that it had with so many renames, and will it keep that for now? */
 bool mfs__node_has_name(struct mfs__node *node, uint32_t renames, bool *claimed);
 
@@ -287,6 +307,9 @@ void mfs__node_end_parallel(struct mfs__file *file);
 
 /** Change size and time, and add to the generation. Under the file's lock, or the mutex. */
 void mfs__node_modify(struct mfs__node *node, uint64_t size, unsigned generations);
+
+/** Set the time of the last change. Under the file's exclusive lock, or the mutex. */
+void mfs__node_set_modified(struct mfs__node *node, int64_t modified_at);
 
 static inline uint64_t mfs__node_size(const struct mfs__node *node)
 {

@@ -20,11 +20,14 @@ struct mfs__name {
 	uint32_t hash;
 };
 
+struct mfs__node;
+
 /** A path on its way through a call. */
 struct mfs__path {
 	const char *text;
 	size_t length;
-	char *folded; /* the copy without "..", to be freed, or NULL */
+	struct mfs__node *start; /* pinned; NULL: the root. Set after mfs__path_begin(). */
+	char *folded;            /* the copy without "..", to be freed, or NULL */
 	size_t folded_size;
 };
 
