@@ -201,6 +201,39 @@ static void a_file_is_opened_by_its_node(void **state)
 	put(node);
 }
 
+static void an_open_file_has_a_node(void **state)
+{
+	mfs *fs = *state;
+	mfs_node *node = NULL;
+	mfs_file *file = NULL;
+	mfs_import *import = NULL;
+
+	file = open_file(fs, "/file", "xb");
+	assert_code(mfs_file_node(file, &node), 0);
+	assert_code(mfs_write(file, "abc", 3), 3);
+	assert_code(mfs_close(file), 0);
+	assert_code(node_info(node, 1).size, 3);
+	assert_true(node_info(node, 1).inode == inode_of(fs, "/file"));
+	put(node);
+	/* Also when it has no name any more. */
+	assert_code(open_with(fs, "/file", "r+b", MFS_O_SHARED, 0, &file), 0);
+	assert_code(mfs_remove(fs, "/file"), 0);
+	assert_code(mfs_file_node(file, &node), 0);
+	assert_code(mfs_write(file, "longer", 6), 6);
+	assert_code(node_info(node, 0).size, 6);
+	assert_code(mfs_close(file), 0);
+	assert_code(used_bytes(fs), 0);
+	put(node);
+	assert_refused(fs, mfs_file_node(file, &node), MFS_EBADF);
+	assert_null(node);
+	assert_code(mfs_import_begin(fs, &import), 0);
+	assert_code(mfs_import_open(import, "/new", "wb", NULL, &file), 0);
+	assert_refused(fs, mfs_file_node(file, &node), MFS_ENOTSUP);
+	assert_refused(fs, mfs_file_node(file, NULL), MFS_EINVAL);
+	assert_code(mfs_close(file), 0);
+	assert_code(mfs_import_abort(import), 0);
+}
+
 static void a_file_is_no_place_for_names(void **state)
 {
 	mfs *fs = *state;
@@ -347,6 +380,7 @@ int main(void)
 		WORKSPACE_TEST(a_node_goes_with_what_it_stands_for),
 		WORKSPACE_TEST(a_node_of_what_was_removed_refuses),
 		WORKSPACE_TEST(a_file_is_opened_by_its_node),
+		WORKSPACE_TEST(an_open_file_has_a_node),
 		WORKSPACE_TEST(a_file_is_no_place_for_names),
 		WORKSPACE_TEST(remove_at_minds_the_kind),
 		WORKSPACE_TEST(a_directory_does_not_come_below_itself_by_a_node),

@@ -952,6 +952,14 @@ MFS_API int mfs_node_root(mfs *fs, mfs_node **out);
  */
 MFS_API int mfs_node_get(mfs_node *base, const char *path, mfs_node **out);
 
+/**
+ * The node of an open file, whatever its name is now, also when it has been removed.
+ *
+ * Errors: MFS_EBADF, MFS_ENOTSUP (a file of an import that is not committed), MFS_EINVAL,
+ * MFS_ENOMEM. Returns 0 and the node in *out.
+ */
+MFS_API int mfs_file_node(mfs_file *file, mfs_node **out);
+
 /** Give a node back; NULL is allowed. No other call with it may be under way. Returns 0. */
 MFS_API int mfs_node_put(mfs_node *node);
 

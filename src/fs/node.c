@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "fs/handle_table.h"
 #include "fs/listing.h"
 #include "fs/namespace.h"
 
@@ -78,6 +79,37 @@ int mfs_node_get(mfs_node *base, const char *path, mfs_node **out)
 	if (!base || !path || !out)
 		return mfs__fail_path(MFS_EINVAL, "node", path);
 	return get_node(base->fs, base->node, path, out);
+}
+
+int mfs_file_node(mfs_file *file, mfs_node **out)
+{
+	if (!out)
+		return mfs__fail(MFS_EINVAL, "mfs_file_node: NULL");
+	*out = NULL;
+	struct mfs_node *node = mfs__alloc(sizeof *node);
+	if (!node)
+		return mfs__fail(MFS_ENOMEM, "mfs_file_node");
+	unsigned gate = mfs__gate_enter();
+	struct mfs__handle *handle = mfs__handle_lock(file, false);
+	int code = handle ? 0 : MFS_EBADF;
+	if (handle) {
+		/* What is staged is freed with its import, pinned or not. */
+		if (handle->import) {
+			code = mfs__fail(MFS_ENOTSUP, "mfs_file_node: of an import");
+		} else {
+			*node = (struct mfs_node){handle->fs, &handle->file->node};
+			mfs__node_pin(node->node);
+			mfs__count(&node->fs->counters[mfs__stripe()].handles, 1);
+		}
+		mfs__handle_unlock(handle, false);
+	}
+	mfs__gate_leave(gate);
+	if (code) {
+		mfs__free(node, sizeof *node);
+		return code;
+	}
+	*out = node;
+	return 0;
 }
 
 int mfs_node_put(mfs_node *node)
