@@ -55,12 +55,26 @@ int interrupt_signal(void)
 	return atomic_load_explicit(&caught, memory_order_relaxed);
 }
 
+int interrupt_take(void)
+{
+	return atomic_exchange_explicit(&caught, 0, memory_order_relaxed);
+}
+
 void interrupt_wait(int milliseconds)
 {
-	struct pollfd waiting = {.fd = wake_pipe[0], .events = POLLIN};
+	/* poll() leaves out what is negative. */
+	interrupt_wait_for(-1, milliseconds);
+}
+
+void interrupt_wait_for(int fd, int milliseconds)
+{
+	struct pollfd waiting[2] = {
+		{.fd = wake_pipe[0], .events = POLLIN},
+		{.fd = fd, .events = POLLIN},
+	};
 	char drained[64];
 
-	(void)poll(&waiting, 1, milliseconds);
+	(void)poll(waiting, 2, milliseconds);
 	while (read(wake_pipe[0], drained, sizeof drained) == (ssize_t)sizeof drained)
 		continue;
 }

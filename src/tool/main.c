@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The tool `dmemfs`: finds the command that its arguments name. */
 #include "etl.h"
+#include "mount.h"
+#include "shell.h"
 
 #include <dmemfs/dmemfs.h>
 
@@ -11,9 +13,20 @@ static const char help[] = "usage: dmemfs COMMAND [argument]...\n"
 						   "       dmemfs --help | --version\n"
 						   "\n"
 						   "Commands:\n"
-						   "  etl   build an index of the words in a tree of text files\n"
+						   "  etl    build an index of the words in a tree of text files\n"
+						   "  mount  mount a filesystem in memory on a directory\n"
+						   "  shell  work in a filesystem in memory by commands\n"
 						   "\n"
 						   "'dmemfs COMMAND --help' says more about a command.\n";
+
+static const struct {
+	const char *name;
+	enum exit_code (*run)(int argc, char **argv);
+} commands[] = {
+	{"etl", etl_main},
+	{"mount", mount_main},
+	{"shell", shell_main},
+};
 
 static int print(const char *text)
 {
@@ -29,8 +42,9 @@ int main(int argc, char **argv)
 		(void)fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(command, "etl") == 0)
-		return (int)etl_main(argc - 1, argv + 1);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(command, commands[i].name) == 0)
+			return (int)commands[i].run(argc - 1, argv + 1);
 	if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0)
 		return print(help);
 	if (strcmp(command, "--version") == 0) {

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 bool size_parse(const char *text, uint64_t *out)
 {
@@ -39,6 +41,19 @@ bool size_parse(const char *text, uint64_t *out)
 		return false;
 	*out = size << shift;
 	return true;
+}
+
+bool size_parse_count(const char *text, uint64_t *out)
+{
+	return *text && !text[strspn(text, "0123456789")] && size_parse(text, out) && *out > 0;
+}
+
+uint64_t size_default_quota(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	long page_size = sysconf(_SC_PAGESIZE);
+
+	return pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size / 2 : 0;
 }
 
 struct size_text size_format(uint64_t bytes)

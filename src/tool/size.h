@@ -19,6 +19,12 @@ struct size_text {
  */
 bool size_parse(const char *text, uint64_t *out);
 
+/** Read a number above 0 with nothing behind it. Returns true and the number in *out. */
+bool size_parse_count(const char *text, uint64_t *out);
+
+/** The quota of a workspace that has none given: half of the machine's memory, or 0 if unknown. */
+uint64_t size_default_quota(void);
+
 /** Write a size with at most four digits. */
 struct size_text size_format(uint64_t bytes);
 
