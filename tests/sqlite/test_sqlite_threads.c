@@ -425,11 +425,18 @@ static void run_bank(mfs *fs, const char *mode, void (*const *work)(struct worke
 		}
 	}
 	check_bank(workers);
-	/* Nothing but the database is left, and a journal that is to stay. */
-	assert_false(mfs_exists(fs, DB "-wal"));
+	/*
+	 * Nothing but the database is left, and a journal that is to stay. SQLite may leave a log
+	 * without a byte, on any VFS, when one connection closes it and another one is about to give
+	 * up logs.
+	 */
 	assert_code(mfs_remove(fs, DB), 0);
 	if (mfs_exists(fs, DB "-journal"))
 		assert_code(mfs_remove(fs, DB "-journal"), 0);
+	if (mfs_exists(fs, DB "-wal")) {
+		assert_code(mfs_get_size(fs, DB "-wal"), 0);
+		assert_code(mfs_remove(fs, DB "-wal"), 0);
+	}
 	assert_int_equal(usage_of(fs).files, 0);
 }
 
